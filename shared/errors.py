@@ -1,0 +1,75 @@
+"""The one tree of errors. Each carries its HTTP status and OpenAI's error type and code.
+
+A message says what was expected, what came, and what to do.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+
+class ComdError(Exception):
+    """Root of the tree; `status` is the HTTP status under which it leaves a service."""
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "server_error"
+    code: ClassVar[str] = "internal_error"
+
+    def __init__(self, message: str, *, code: str | None = None, headers: Mapping[str, str] | None = None):
+        super().__init__(message)
+        self.message = message
+        self.error_code = code or self.code
+        self.headers = dict(headers or {})
+
+    def body(self) -> dict[str, Any]:
+        """OpenAI's error object."""
+        return {"error": {"message": self.message, "type": self.type, "code": self.error_code}}
+
+
+class BadRequest(ComdError):
+    status, type, code = 400, "invalid_request_error", "bad_request"
+
+
+class Unauthorized(ComdError):
+    status, type, code = 401, "authentication_error", "invalid_api_key"
+
+
+class Forbidden(ComdError):
+    status, type, code = 403, "permission_error", "forbidden"
+
+
+class NotFound(ComdError):
+    status, type, code = 404, "invalid_request_error", "not_found"
+
+
+class Conflict(ComdError):
+    status, type, code = 409, "conflict_error", "conflict"
+
+
+class TooLarge(ComdError):
+    status, type, code = 413, "invalid_request_error", "too_large"
+
+
+class Unprocessable(ComdError):
+    status, type, code = 422, "invalid_request_error", "unprocessable"
+
+
+class EngineReplyError(ComdError):
+    """The engine answered, but not with what its protocol promises."""
+
+    status, type, code = 502, "engine_error", "engine_reply"
+
+
+class EngineUnavailable(ComdError):
+    """The engine is down or refuses work for now; the caller waits and asks again."""
+
+    status, type, code = 503, "engine_error", "engine_unavailable"
+
+    def __init__(self, message: str, *, retry_after_s: float = 1.0, code: str | None = None):
+        super().__init__(message, code=code, headers={"retry-after": f"{retry_after_s:g}"})
+        self.retry_after_s = retry_after_s
+
+
+class ConfigError(ComdError):
+    """A setting that cannot be used; ends a process with exit status 2."""
+
+    status, type, code = 422, "invalid_request_error", "bad_configuration"

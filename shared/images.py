@@ -1,0 +1,100 @@
+"""The image store: pictures by the sha256 of their bytes, under a folder or any fsspec URL.
+
+Between our parts a picture travels as `comd-image:<sha256>`; it is encoded once, where it leaves for an engine.
+"""
+
+import base64
+import hashlib
+import io
+import re
+import warnings
+from functools import lru_cache
+
+import fsspec
+from PIL import Image
+
+from shared.errors import NotFound, TooLarge, Unprocessable
+from shared.types import IMAGE_SCHEME
+
+FORMATS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
+MAX_BYTES = 20 * 1024 * 1024
+MAX_PIXELS = 50_000_000
+SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def reference(sha256: str) -> str:
+    """How a picture is named in a message between our parts."""
+    return IMAGE_SCHEME + sha256
+
+
+def check(data: bytes, name: str) -> str:
+    """Decode the whole picture and give its media type.
+
+    Raises Unprocessable or TooLarge, naming the picture, where it is not a sound JPEG, PNG or WebP file.
+    """
+    if len(data) > MAX_BYTES:
+        raise TooLarge(f"{name}: {len(data)} bytes; a picture may have {MAX_BYTES} at most")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with Image.open(io.BytesIO(data), formats=list(FORMATS)) as picture:
+                if picture.width * picture.height > MAX_PIXELS:
+                    raise TooLarge(f"{name}: {picture.width} x {picture.height} pixels; at most {MAX_PIXELS}")
+                picture.load()
+                return FORMATS[str(picture.format)]
+    except TooLarge:
+        raise
+    except Exception as error:  # Pillow raises many kinds on hostile bytes
+        raise Unprocessable(
+            f"{name}: not a readable JPEG, PNG or WebP picture ({type(error).__name__}: {error})"
+        ) from error
+
+
+class ImageStore:
+    """Content-addressed pictures; written by the coordinator's import, read by everybody else."""
+
+    def __init__(self, url: str, cached: int = 2048):
+        self.url = url
+        self._files, self._root = fsspec.core.url_to_fs(url)
+        self._data_url = lru_cache(maxsize=cached)(self._read_data_url)
+
+    def put(self, data: bytes, name: str = "picture") -> str:
+        """Store a sound picture and give its sha256; a second time changes nothing."""
+        check(data, name)
+        sha256 = hashlib.sha256(data).hexdigest()
+        path = self._path(sha256)
+        if not self._files.exists(path):
+            self._files.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+            draft = f"{path}.{id(data):x}.part"
+            self._files.pipe_file(draft, data)
+            self._files.mv(draft, path)
+        return sha256
+
+    def read(self, sha256: str) -> bytes:
+        """The picture's bytes; NotFound where the store has none of that name."""
+        if not SHA256.fullmatch(sha256):
+            raise Unprocessable(f"{sha256[:80]!r} is not a sha256; expected 64 hexadecimal digits")
+        try:
+            return bytes(self._files.cat_file(self._path(sha256)))
+        except FileNotFoundError as error:
+            raise NotFound(
+                f"picture {sha256} is not in the image store {self.url}; import its data set again"
+            ) from error
+
+    def data_url(self, sha256: str) -> str:
+        """The picture as a `data:` URL, encoded once and kept while it is in use."""
+        return self._data_url(sha256)
+
+    def _read_data_url(self, sha256: str) -> str:
+        data = self.read(sha256)
+        return f"data:{media_type(data)};base64,{base64.b64encode(data).decode()}"
+
+    def _path(self, sha256: str) -> str:
+        return f"{self._root}/{sha256[:2]}/{sha256}"
+
+
+def media_type(data: bytes) -> str:
+    """The media type by the file's first bytes (the store holds nothing but the three formats)."""
+    if data.startswith(b"\x89PNG"):
+        return "image/png"
+    return "image/jpeg" if data.startswith(b"\xff\xd8") else "image/webp"

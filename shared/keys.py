@@ -1,0 +1,67 @@
+"""Bearer keys: one for clients, one for calls between our own services; read, or made at the first start.
+
+A made key lies in a file that only the user can read, under `COMD_HOME`.
+"""
+
+import hmac
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Keys:
+    api: str
+    internal: str
+
+    def is_api(self, given: str) -> bool:
+        """Whether `given` opens the service; constant time in the key's value."""
+        return hmac.compare_digest(given.encode(), self.api.encode()) | self.is_internal(given)
+
+    def is_internal(self, given: str) -> bool:
+        """Whether `given` is the key of calls between our own services."""
+        return hmac.compare_digest(given.encode(), self.internal.encode())
+
+    def __repr__(self) -> str:
+        return "Keys(...)"  # never into a log
+
+
+def home() -> Path:
+    """Where this machine's keys and data are kept: `COMD_HOME`, else `var` in the working folder."""
+    return Path(os.environ.get("COMD_HOME") or "var").absolute()
+
+
+def load_keys(folder: Path | None = None) -> Keys:
+    """The keys from `COMD_API_KEY` and `COMD_INTERNAL_KEY`, else from their files, made where missing."""
+    folder = folder or home() / "keys"
+    return Keys(
+        api=os.environ.get("COMD_API_KEY") or _from_file(folder / "api-key", "comd-"),
+        internal=os.environ.get("COMD_INTERNAL_KEY") or _from_file(folder / "internal-key", "comd-internal-"),
+    )
+
+
+def engine_key(key_name: str | None) -> str | None:
+    """An engine's bearer key, from the environment variable of that name."""
+    if key_name is None:
+        return None
+    value = os.environ.get(key_name)
+    if not value:
+        raise ConfigError(f"the engine's key is to come from {key_name}, which is not set in the environment")
+    return value
+
+
+def _from_file(path: Path, prefix: str) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    draft.touch(mode=0o600)
+    draft.write_text(prefix + secrets.token_urlsafe(32))
+    try:
+        os.link(draft, path)  # appears whole or not at all, and the first of several starters wins
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
+    return path.read_text().strip()

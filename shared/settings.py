@@ -1,0 +1,117 @@
+"""Settings of one process: TOML file < environment < command line; frozen, unknown keys refused.
+
+`load(Model, argv)` gives the settings or ends the process with a message that names the key.
+"""
+
+import os
+import sys
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from pydantic import ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    CliSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from shared.errors import ConfigError
+
+
+class ProcessSettings(BaseSettings):
+    """Base of every process's settings; subclasses set `env_prefix`."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_nested_delimiter="__", nested_model_default_partial_update=True
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, init_settings  # init carries the TOML file; the command line goes before both
+
+
+Settings = TypeVar("Settings", bound=ProcessSettings)
+
+
+def load(model: type[Settings], argv: Sequence[str] | None = None, program: str | None = None) -> Settings:
+    """Settings from `--config FILE`, the environment and flags. `--dry-run` prints them and exits 0."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        file, arguments = _take_value(arguments, "--config")
+        dry_run = "--dry-run" in arguments
+        flags = [argument for argument in arguments if argument != "--dry-run"]
+        _refuse_unknown_environment(model)
+        cli: CliSettingsSource[Any] = CliSettingsSource(
+            model, cli_parse_args=flags, cli_prog_name=program, cli_kebab_case=True, cli_exit_on_error=False
+        )
+        settings = model(_cli_settings_source=cli, **(read_toml(Path(file)) if file else {}))
+    except (ConfigError, ValidationError, SettingsError) as error:
+        _refuse(program or model.__name__, explain(error))
+    if dry_run:
+        print(settings.model_dump_json(indent=2))
+        raise SystemExit(0)
+    return settings
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file; ConfigError where it is not there or not TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read the configuration file {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not a TOML file: {error}") from error
+
+
+def explain(error: Exception) -> str:
+    """One line per wrong key: its name, what is allowed, what came."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    lines = []
+    for item in error.errors(include_url=False):
+        key = ".".join(str(part) for part in item["loc"]) or "(whole)"
+        came = "" if item["type"] in {"missing", "extra_forbidden"} else f", got {item['input']!r}"
+        said = "unknown key" if item["type"] == "extra_forbidden" else item["msg"]
+        lines.append(f"{key}: {said}{came}")
+    return "\n".join(lines)
+
+
+def known_keys(model: type[Any]) -> list[str]:
+    """The keys that a settings model takes, for messages."""
+    return sorted(model.model_fields)
+
+
+def _take_value(arguments: list[str], flag: str) -> tuple[str | None, list[str]]:
+    if flag not in arguments:
+        return None, arguments
+    at = arguments.index(flag)
+    if at + 1 >= len(arguments):
+        raise ConfigError(f"{flag} wants a file name after it")
+    return arguments[at + 1], arguments[:at] + arguments[at + 2 :]
+
+
+def _refuse_unknown_environment(model: type[ProcessSettings]) -> None:
+    prefix = str(model.model_config.get("env_prefix", "")).upper()
+    if not prefix:
+        return
+    for name in os.environ:
+        field = name.upper().removeprefix(prefix).split("__")[0].lower()
+        if name.upper().startswith(prefix) and field not in model.model_fields:
+            allowed = ", ".join(prefix + key.upper() for key in known_keys(model))
+            raise ConfigError(f"environment variable {name}: unknown setting; allowed are {allowed}")
+
+
+def _refuse(program: str, message: str) -> NoReturn:
+    print(f"{program}: the configuration cannot be used\n{message}", file=sys.stderr)
+    raise SystemExit(2)

@@ -1,0 +1,134 @@
+"""The types that cross a boundary between two processes; the field names are those of REST, logs and docs."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Role = Literal["teacher", "assessor", "augmentor", "student"]
+EngineKind = Literal["openai", "vllm", "scripted"]
+Order = Literal["teacher_first", "student_first"]
+Score = float  # from 1 to 10
+
+IMAGE_SCHEME = "comd-image:"
+
+
+class Wire(BaseModel):
+    """Base of every boundary type: immutable, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class EngineSpec(Wire):
+    """Where a role's model answers: any OpenAI-compatible server."""
+
+    base_url: str = Field(description="root of the server, without /v1", examples=["http://127.0.0.1:8101"])
+    model: str
+    revision: str | None = Field(None, description="what the operator calls this version of the model")
+    key_name: str | None = Field(None, pattern=r"^COMD_ENGINE_KEY_[A-Z0-9_]+$")
+    kind: EngineKind = "openai"
+
+
+class Sampling(Wire):
+    """What makes one request's answer; part of the answer's identity."""
+
+    temperature: float = Field(0.5, ge=0, le=2)  # the paper's, for every role
+    max_tokens: int = Field(512, ge=1)
+
+
+class RoleIdentity(Wire):
+    """What a role service would answer with just now; `GET /v1/identity`."""
+
+    role: Role
+    prompt_version: str
+    model: str
+    revision: str
+    sampling: Sampling
+
+
+class Usage(Wire):
+    """Tokens as the engine counted them, summed over the calls of one request."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    calls: int = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+            calls=self.calls + other.calls,
+        )
+
+
+class AssessmentRequest(Wire):
+    image: str | None = Field(description="sha256 of the picture")
+    instruction: str
+    teacher_answer: str
+    student_answer: str
+    seed: int
+
+
+class JudgeRun(Wire):
+    """One order of the two answers. Scores are None where no attempt gave a readable reply."""
+
+    order: Order
+    teacher_score: float | None
+    student_score: float | None
+    evidence: str | None
+    raw: str | None
+    attempts: int
+
+
+class Assessment(Wire):
+    """`POST /v1/assessments`: scored, or unjudged with the reason."""
+
+    unjudged: bool = False
+    reason: str | None = None
+    teacher_score: float | None = None
+    student_score: float | None = None
+    difficulty: float | None = None
+    runs: list[JudgeRun]
+    model: str
+    revision: str
+    prompt_version: str
+    usage: Usage
+
+
+class Parent(Wire):
+    """A selected instruction, as the augmentor sees it."""
+
+    id: int
+    text: str
+    task_type: str
+
+
+class AugmentationRequest(Wire):
+    """`POST /v1/augmentations`: all parents of one image, and every text that image has in the cache pool."""
+
+    image: str | None
+    parents: list[Parent]
+    existing: list[str]
+    seed: int
+
+
+class Candidate(Wire):
+    """One attempt of one parent; `reason` is None exactly when it was accepted."""
+
+    parent_id: int
+    attempt: int
+    text: str
+    reason: str | None = None
+    rouge_l: float | None = None
+    nearest: str | None = None
+
+
+class Augmentation(Wire):
+    accepted: list[Candidate]
+    rejected: list[Candidate]
+    model: str
+    revision: str
+    prompt_version: str
+    usage: Usage
+
+
+JsonObject = dict[str, Any]
