@@ -42,7 +42,11 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
 def create_app(
-    name: str, keys: Keys, probe: Probe, lifespan: Lifespan | None = None, max_body_bytes: int = MAX_BODY_BYTES
+    name: str,
+    keys: Keys,
+    probe: Probe,
+    lifespan: Lifespan | None = None,
+    max_body_bytes: int = MAX_BODY_BYTES,
 ) -> FastAPI:
     """A FastAPI app named `name` with everything that all services have in common."""
     app = FastAPI(title=f"CoMD {name}", lifespan=lifespan)
@@ -107,7 +111,9 @@ class Gate:
         key = given[7:] if given[:7].lower() == "bearer " else ""
         scope["comd_internal"] = self.keys.is_internal(key)
         if scope["path"] not in OPEN_PATHS and not self.keys.is_api(key):
-            return Unauthorized("expected the header 'Authorization: Bearer KEY'; `comd key show` prints the key")
+            return Unauthorized(
+                "expected the header 'Authorization: Bearer KEY'; `comd key show` prints the key"
+            )
         length = headers.get("content-length", "0")
         if not length.isdigit() or int(length) > self.max_body_bytes:
             return TooLarge(f"the body has {length} bytes; {self.max_body_bytes} at most are taken")
@@ -117,7 +123,13 @@ class Gate:
 def serve(app: FastAPI, host: str, port: int) -> None:
     """Run the app until SIGINT or SIGTERM."""
     uvicorn.run(
-        app, host=host, port=port, log_config=None, access_log=False, timeout_graceful_shutdown=3, server_header=False
+        app,
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=3,
+        server_header=False,
     )
 
 

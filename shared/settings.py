@@ -20,6 +20,7 @@ from pydantic_settings import (
 )
 
 from shared.errors import ConfigError
+from shared.keys import home
 
 
 class ProcessSettings(BaseSettings):
@@ -90,6 +91,11 @@ def explain(error: Exception) -> str:
 def known_keys(model: type[Any]) -> list[str]:
     """The keys that a settings model takes, for messages."""
     return sorted(model.model_fields)
+
+
+def default_image_store() -> str:
+    """The one image store of this machine: `COMD_IMAGE_STORE`, else a folder below `COMD_HOME`."""
+    return os.environ.get("COMD_IMAGE_STORE") or str(home() / "images")
 
 
 def _take_value(arguments: list[str], flag: str) -> tuple[str | None, list[str]]:

@@ -1,0 +1,33 @@
+"""The assessor service: judges a teacher's and a student's answer to the same instruction, in both orders."""
+
+import hashlib
+
+from fastapi import FastAPI, Request
+from pydantic import Field, SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from services.assessor import prompts
+from services.assessor.judge import assess
+from shared.keys import Keys
+from shared.role import RoleService, RoleSettings, create_role_app
+from shared.types import Assessment, AssessmentRequest
+
+
+class AssessorSettings(RoleSettings):
+    model_config = SettingsConfigDict(env_prefix="COMD_ASSESSOR_")
+
+    port: int = Field(8103, ge=1, le=65535)
+    fence_secret: SecretStr | None = Field(None, description="default: derived from the internal key")
+
+
+def create_assessor_app(settings: AssessorSettings, keys: Keys) -> FastAPI:
+    service = RoleService("assessor", prompts.VERSION, settings)
+    app = create_role_app(service, keys)
+    given = settings.fence_secret.get_secret_value() if settings.fence_secret else f"fence {keys.internal}"
+    secret = hashlib.sha256(given.encode()).digest()
+
+    @app.post("/v1/assessments")
+    async def assessments(request: Request, asked: AssessmentRequest) -> Assessment:
+        return await assess(service, service.engine_of(request), asked, secret)
+
+    return app

@@ -1,0 +1,225 @@
+"""What the three role services share: settings, the engine behind the role, its identity, pass-through chat.
+
+A role service is this frame, a prompt, and a reader of replies.
+"""
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import StreamingResponse
+from prometheus_client import Counter, Histogram
+from pydantic import Field, ValidationError
+
+from shared import engine
+from shared.errors import BadRequest, ComdError, NotFound, Unprocessable
+from shared.images import ImageStore
+from shared.keys import Keys
+from shared.messages import resolve_images
+from shared.service import Readiness, create_app, require_internal
+from shared.settings import ProcessSettings, default_image_store, explain
+from shared.types import EngineSpec, JsonObject, Role, RoleIdentity, Sampling, Usage
+
+ENGINE_HEADER = "x-comd-engine"
+REVISION_KEPT_S = 30.0
+
+calls = Counter("comd_engine_calls_total", "Calls to engines by role and outcome", ["role", "outcome"])
+call_seconds = Histogram("comd_engine_call_seconds", "Duration of a call to an engine", ["role"])
+
+
+class RoleSettings(ProcessSettings):
+    """One role service's settings."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(ge=1, le=65535)
+    engine: EngineSpec = EngineSpec(
+        base_url="http://127.0.0.1:8000", model="llava-hf/llava-1.5-13b-hf", kind="vllm"
+    )
+    sampling: Sampling = Sampling()
+    image_store: str = Field(default_factory=default_image_store)
+    allowed_engine_hosts: frozenset[str] = frozenset({"127.0.0.1", "localhost"})
+    allowed_image_hosts: frozenset[str] = frozenset()
+    timeout_s: float = Field(300.0, gt=0)
+
+
+@dataclass(frozen=True)
+class Reply:
+    text: str
+    finish_reason: str
+    usage: Usage
+
+
+@dataclass
+class RoleService:
+    """The life of one role service: its connections, its pictures, what it knows of its engines."""
+
+    role: Role
+    prompt_version: str
+    settings: RoleSettings
+    _revisions: dict[tuple[str, str], tuple[float, str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.http = engine.pooled_client(self.settings.timeout_s)
+        self.images = ImageStore(self.settings.image_store)
+
+    def engine_of(self, request: Request) -> EngineSpec:
+        """The run's engine where one of our own services sends one along, else this service's default."""
+        given = request.headers.get(ENGINE_HEADER)
+        if given is None:
+            return self.settings.engine
+        require_internal(request)
+        try:
+            spec = EngineSpec.model_validate_json(given)
+        except ValidationError as error:
+            raise Unprocessable(f"{ENGINE_HEADER}: {explain(error)}") from error
+        if spec.base_url != self.settings.engine.base_url:
+            engine.check_allowed(spec, self.settings.allowed_engine_hosts)
+        return spec
+
+    async def identity(self, spec: EngineSpec) -> RoleIdentity:
+        """Who answers just now. NotFound where the engine does not list the model."""
+        return RoleIdentity(
+            role=self.role,
+            prompt_version=self.prompt_version,
+            model=spec.model,
+            revision=await self._revision(spec),
+            sampling=self.settings.sampling,
+        )
+
+    async def ask(
+        self,
+        spec: EngineSpec,
+        messages: list[JsonObject],
+        seed: int,
+        response_format: JsonObject | None = None,
+    ) -> Reply:
+        """One answer of the role's engine, with the role's sampling."""
+        body: JsonObject = {
+            **self.settings.sampling.model_dump(),
+            "seed": seed,
+            "messages": self.ready(messages, spec),
+        }
+        if response_format is not None:
+            body["response_format"] = response_format
+        reply = await self.call(spec, body)
+        text, finish_reason = engine.text_of(reply)
+        return Reply(text, finish_reason, usage_of(reply))
+
+    async def call(self, spec: EngineSpec, body: JsonObject) -> JsonObject:
+        """One counted and timed call to the engine."""
+        started = time.perf_counter()
+        try:
+            reply = await engine.chat(self.http, spec, body)
+        except ComdError as error:
+            calls.labels(self.role, error.error_code).inc()
+            raise
+        calls.labels(self.role, "ok").inc()
+        call_seconds.labels(self.role).observe(time.perf_counter() - started)
+        return reply
+
+    def ready(self, messages: list[Any], spec: EngineSpec) -> list[JsonObject]:
+        """The messages as this engine takes them."""
+        return resolve_images(messages, self.images, self.settings.allowed_image_hosts, spec.kind == "vllm")
+
+    async def _revision(self, spec: EngineSpec) -> str:
+        if spec.revision:
+            return spec.revision
+        known = self._revisions.get((spec.base_url, spec.model))
+        if known and time.monotonic() - known[0] < REVISION_KEPT_S:
+            return known[1]
+        listed = {str(model.get("id")): model for model in await engine.models(self.http, spec)}
+        if spec.model not in listed:
+            raise NotFound(
+                f"model {spec.model!r} is not listed by the engine at {spec.base_url}; "
+                f"it has {', '.join(sorted(listed)) or 'none'}",
+                code="model_not_found",
+            )
+        revision = f"{spec.base_url}|{spec.model}|{listed[spec.model].get('root') or spec.model}"
+        self._revisions[spec.base_url, spec.model] = (time.monotonic(), revision)
+        return revision
+
+
+def usage_of(reply: JsonObject) -> Usage:
+    """The tokens of one call, as the engine counted them; 0 where it does not say."""
+    usage = reply.get("usage") or {}
+    return Usage(
+        prompt_tokens=int(usage.get("prompt_tokens") or 0),
+        completion_tokens=int(usage.get("completion_tokens") or 0),
+        calls=1,
+    )
+
+
+ChatRoute = Callable[[Request], Awaitable[Response]]
+
+
+def create_role_app(service: RoleService, keys: Keys, chat: ChatRoute | None = None) -> FastAPI:
+    """The routes that all roles have; the role adds its own. `chat` replaces the plain pass-through."""
+
+    async def probe() -> Readiness:
+        try:
+            await service.identity(service.settings.engine)
+        except ComdError as error:
+            return Readiness(False, error.message)
+        return Readiness(True)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await service.http.aclose()
+
+    app = create_app(service.role, keys, probe, lifespan)
+
+    @app.get("/v1/identity")
+    async def identity(request: Request) -> RoleIdentity:
+        return await service.identity(service.engine_of(request))
+
+    @app.get("/v1/models")
+    async def models(request: Request) -> JsonObject:
+        return {"object": "list", "data": await engine.models(service.http, service.engine_of(request))}
+
+    @app.post("/v1/chat/completions")
+    async def chat_completions(request: Request) -> Response:
+        return await (chat(request) if chat else pass_through(service, request))
+
+    return app
+
+
+async def pass_through(service: RoleService, request: Request, system: str | None = None) -> Response:
+    """The caller's chat request to the role's engine, with the role's system prompt and temperature as defaults."""
+    spec = service.engine_of(request)
+    body = await _chat_body(request)
+    messages = body["messages"]
+    if system is not None and messages[0].get("role") != "system":
+        messages = [{"role": "system", "content": system}, *messages]
+    body = {
+        "temperature": service.settings.sampling.temperature,
+        **body,
+        "messages": service.ready(messages, spec),
+    }
+    if body.get("stream"):
+        chunks = engine.stream(service.http, spec, body)
+        first = await anext(chunks)  # an engine that is down answers with its status, not inside the stream
+        return StreamingResponse(_rest(first, chunks), media_type="text/event-stream")
+    return Response(orjson.dumps(await service.call(spec, body)), media_type="application/json")
+
+
+async def _rest(first: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for chunk in chunks:
+        yield chunk
+
+
+async def _chat_body(request: Request) -> JsonObject:
+    try:
+        body = orjson.loads(await request.body())
+    except orjson.JSONDecodeError as error:
+        raise BadRequest(f"expected a JSON body: {error}") from error
+    if not isinstance(body, dict) or not isinstance(body.get("messages"), list) or not body["messages"]:
+        raise BadRequest("expected an object with a list of messages that is not empty")
+    if not all(isinstance(message, dict) for message in body["messages"]):
+        raise BadRequest("messages: expected objects with role and content")
+    return body
