@@ -1,0 +1,60 @@
+# `make demo` and `make test` each set up all they need. Nothing is installed outside this folder.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/bash
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.set-up
+# Where torch comes from. On many machines plain PyPI brings gigabytes of CUDA; the README says what to set.
+TORCH_INDEX_URL ?=
+TORCH := torch==2.13.0
+
+.PHONY: help setup demo up test test-unit test-integration test-acceptance lint format bench clean
+
+help:  ## what can be made
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
+
+setup: $(STAMP)  ## the virtual environment with pinned dependencies
+
+$(STAMP): constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "CoMD wants Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V). Set PYTHON=..."; exit 1; }
+	@echo "Setting up $(VENV) (a few minutes, once)"
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip install --quiet $(TORCH) $(if $(TORCH_INDEX_URL),--index-url "$(TORCH_INDEX_URL)")
+	@$(PY) -m pip install --quiet --constraint constraints.txt --editable '.[engine,train,dev]'
+	@touch $(STAMP)
+
+demo: $(STAMP)  ## the whole loop on this machine: a tiny student learns from a scripted teacher
+	@$(PY) -m comd demo $(DEMO_FLAGS)
+
+up: $(STAMP)  ## the whole stack on this machine, until Ctrl-C
+	@$(PY) -m comd up $(UP_FLAGS)
+
+test: test-unit test-integration test-acceptance  ## every test
+
+test-unit: $(STAMP)
+	@$(PY) -m pytest tests/unit
+
+test-integration: $(STAMP)
+	@$(PY) -m pytest tests/integration
+
+test-acceptance: $(STAMP)
+	@$(PY) -m pytest tests/acceptance
+
+lint: $(STAMP)  ## ruff and the type checker
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+
+format: $(STAMP)  ## lay the code out
+	@$(PY) -m ruff check --fix-only --quiet .
+	@$(PY) -m ruff format .
+
+bench: $(STAMP)  ## the long measurements; their results go to benchmarks/baselines
+	@$(PY) benchmarks/loop_controls.py
+
+clean:  ## remove what running left behind (not the environment)
+	rm -rf runs var .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,5 @@
+"""`python -m comd`: the command line."""
+
+from comd.cli import main
+
+main()

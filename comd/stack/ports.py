@@ -1,0 +1,26 @@
+"""Says before anything starts which ports are taken, and by whom."""
+
+import socket
+
+from comd.stack.settings import PORT_OFFSETS, StackSettings
+from shared.errors import ConfigError
+
+
+def check_free(settings: StackSettings) -> None:
+    """ConfigError naming every port of the stack that somebody else listens on."""
+    taken = [f"{settings.port(name)} ({name})" for name in PORT_OFFSETS if is_taken(settings.port(name))]
+    if taken:
+        raise ConfigError(
+            f"port in use: {', '.join(taken)}. Is another stack running? "
+            "Stop it, or choose other ports with --base-port"
+        )
+
+
+def is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
