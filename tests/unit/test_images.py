@@ -1,0 +1,68 @@
+"""The image store: content-addressed, only sound pictures, clear refusals."""
+
+import hashlib
+import io
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from shared.errors import BadRequest, Forbidden, NotFound, Unprocessable
+from shared.images import ImageStore
+from shared.messages import resolve_images, user_message
+
+
+def picture(form: str = "PNG", size: tuple[int, int] = (8, 8)) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", size, "red").save(buffer, form)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ImageStore:
+    return ImageStore(str(tmp_path / "a folder"))
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP"])
+def test_what_goes_in_comes_out(store: ImageStore, form: str) -> None:
+    data = picture(form)
+    sha256 = store.put(data)
+    assert sha256 == hashlib.sha256(data).hexdigest()
+    assert store.put(data) == sha256
+    assert store.read(sha256) == data
+    assert store.data_url(sha256).startswith(f"data:image/{form.lower()};base64,")
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"not a picture", picture()[:-40], picture("GIF"), picture("JPEG")[:200]]
+)
+def test_an_unsound_picture_is_refused_by_name(store: ImageStore, data: bytes) -> None:
+    with pytest.raises(Unprocessable, match=r"^cat\.png: not a readable"):
+        store.put(data, "cat.png")
+
+
+def test_names_that_are_not_there_or_no_names(store: ImageStore) -> None:
+    with pytest.raises(NotFound, match="not in the image store"):
+        store.read("0" * 64)
+    with pytest.raises(Unprocessable, match="not a sha256"):
+        store.read("../../etc/passwd")
+
+
+def test_messages_leave_with_the_picture_inside(store: ImageStore) -> None:
+    sha256 = store.put(picture())
+    messages = resolve_images([user_message(sha256, "What?")], store, frozenset(), with_uuid=True)
+    part = messages[0]["content"][0]
+    assert part["uuid"] == sha256
+    assert part["image_url"]["url"].startswith("data:image/png;base64,")
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1/a.png", "file:///etc/passwd", "/etc/passwd", "ftp://a/b"])
+def test_no_url_is_passed_on_that_the_operator_did_not_allow(store: ImageStore, url: str) -> None:
+    message = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}
+    with pytest.raises(Forbidden, match="allowed_image_hosts"):
+        resolve_images([message], store, frozenset({"pictures.example"}), with_uuid=False)
+
+
+def test_a_picture_part_without_url_is_refused(store: ImageStore) -> None:
+    with pytest.raises(BadRequest, match="image_url"):
+        resolve_images([{"role": "user", "content": [{"type": "image_url"}]}], store, frozenset(), False)
