@@ -32,10 +32,15 @@ def write(
     if not 1 <= num_questions <= MAX_QUESTIONS:
         raise ValueError(f"num_questions must lie between 1 and {MAX_QUESTIONS}, not {num_questions}")
     folder.mkdir(parents=True, exist_ok=True)
-    instruct, captions = training_records(folder / "images", Random(f"train|{seed}"), num_pictures, num_questions)
+    instruct, captions = training_records(
+        folder / "images", Random(f"train|{seed}"), num_pictures, num_questions
+    )
     _dump(folder / "instruct.json", instruct)
     _dump(folder / "captions.json", captions)
-    _dump(folder / "heldout.json", heldout_records(folder / "heldout", Random(f"heldout|{seed}"), num_heldout_per_kind))
+    _dump(
+        folder / "heldout.json",
+        heldout_records(folder / "heldout", Random(f"heldout|{seed}"), num_heldout_per_kind),
+    )
 
 
 def training_records(

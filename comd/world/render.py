@@ -46,5 +46,7 @@ def _draw_thing(pen: ImageDraw.ImageDraw, thing: Thing, cell: int, rng: Random) 
 
 
 def _shade(colour: str, rng: Random) -> tuple[int, int, int]:
-    red, green, blue = (min(255, max(0, v + rng.randint(-_SHADE_JITTER, _SHADE_JITTER))) for v in _RGB[colour])
+    red, green, blue = (
+        min(255, max(0, v + rng.randint(-_SHADE_JITTER, _SHADE_JITTER))) for v in _RGB[colour]
+    )
     return red, green, blue
