@@ -1,0 +1,96 @@
+"""Small charts as inline SVG: a line chart of shares by iteration, and a histogram. In: numbers. Out: SVG text.
+
+Colours are CSS custom properties of the page, so that one chart serves light and dark.
+"""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+
+Point = tuple[float, float]  # iteration number, share in [0, 1]
+
+WIDTH, HEIGHT = 640, 300
+LEFT, RIGHT, TOP, BOTTOM = 44, 120, 16, 34
+
+
+def accuracy_curve(main: Sequence[Point], others: Mapping[str, Sequence[Point]]) -> str:
+    """The mean as a thick line with its values, each kind of question as a thin one with its name at its end."""
+    numbers = [number for number, _ in main]
+    first, last = (min(numbers), max(numbers)) if numbers else (0.0, 1.0)
+
+    def x(number: float) -> float:
+        return LEFT + (number - first) / ((last - first) or 1) * (WIDTH - LEFT - RIGHT)
+
+    def y(share: float) -> float:
+        return TOP + (1 - share) * (HEIGHT - TOP - BOTTOM)
+
+    parts = [_gridline(y(share), f"{share:.0%}") for share in (0, 0.25, 0.5, 0.75, 1)]
+    parts += [_label(x(number), HEIGHT - 12, _iteration_name(number), "middle") for number in numbers]
+    ends = _spread([(y(points[-1][1]), name) for name, points in others.items() if points])
+    for index, (name, points) in enumerate(sorted(others.items())):
+        parts.append(_polyline([(x(a), y(b)) for a, b in points], f"kind kind-{index}"))
+        if name in ends:
+            parts.append(_label(x(last) + 10, ends[name] + 4, name, "start", f"kind-name kind-{index}"))
+    parts.append(_polyline([(x(a), y(b)) for a, b in main], "mean"))
+    for number, share in main:
+        parts.append(f'<circle class="mean" cx="{x(number):.1f}" cy="{y(share):.1f}" r="4"/>')
+        parts.append(_label(x(number), y(share) - 10, f"{share:.2f}", "middle", "value"))
+    return _svg(WIDTH, HEIGHT, parts, "held-out accuracy by iteration")
+
+
+def histogram(
+    series: Mapping[str, Sequence[int]], labels: Sequence[str], mark: float | None = None, title: str = ""
+) -> str:
+    """Bars side by side for each bin; `mark` draws a dashed line at that share of the width."""
+    width, height, left, bottom, top = 300, 150, 8, 22, 20
+    highest = max((value for values in series.values() for value in values), default=0) or 1
+    slot = (width - 2 * left) / max(len(labels), 1)
+    bar = slot * 0.8 / max(len(series), 1)
+    parts = [_label(left, 12, title, "start", "chart-title")]
+    for index, (name, values) in enumerate(series.items()):
+        for position, value in enumerate(values):
+            size = value / highest * (height - top - bottom)
+            at = left + position * slot + slot * 0.1 + index * bar
+            parts.append(
+                f'<rect class="series-{index}" x="{at:.1f}" y="{height - bottom - size:.1f}" '
+                f'width="{bar:.1f}" height="{size:.1f}"><title>{escape(name)} {labels[position]}: {value}</title></rect>'
+            )
+    parts += [_label(left + (i + 0.5) * slot, height - 8, text, "middle") for i, text in enumerate(labels)]
+    if mark is not None:
+        at = left + mark * (width - 2 * left)
+        parts.append(f'<line class="mark" x1="{at:.1f}" x2="{at:.1f}" y1="{top - 4}" y2="{height - bottom}"/>')
+    return _svg(width, height, parts, title)
+
+
+def _iteration_name(number: float) -> str:
+    return "before" if number == 0 else f"iteration {number:g}"
+
+
+def _spread(ends: list[tuple[float, str]], gap: float = 14) -> dict[str, float]:
+    """Heights for the names at the lines' ends, pushed apart so that none covers another."""
+    placed: dict[str, float] = {}
+    lowest = -gap
+    for height, name in sorted(ends):
+        lowest = max(height, lowest + gap)
+        placed[name] = lowest
+    overflow = max(0.0, lowest - (HEIGHT - BOTTOM))
+    return {name: height - overflow for name, height in placed.items()}
+
+
+def _gridline(y: float, text: str) -> str:
+    line = f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+    return line + _label(LEFT - 8, y + 4, text, "end")
+
+
+def _polyline(points: Sequence[Point], style: str) -> str:
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    return f'<polyline class="{style}" points="{path}"/>'
+
+
+def _label(x: float, y: float, text: str, anchor: str, style: str = "") -> str:
+    return f'<text class="{style}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+
+
+def _svg(width: float, height: float, parts: Sequence[str], title: str) -> str:
+    return (
+        f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(title)}">{"".join(parts)}</svg>'
+    )
