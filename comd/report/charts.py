@@ -52,12 +52,15 @@ def histogram(
             at = left + position * slot + slot * 0.1 + index * bar
             parts.append(
                 f'<rect class="series-{index}" x="{at:.1f}" y="{height - bottom - size:.1f}" '
-                f'width="{bar:.1f}" height="{size:.1f}"><title>{escape(name)} {labels[position]}: {value}</title></rect>'
+                f'width="{bar:.1f}" height="{size:.1f}">'
+                f"<title>{escape(name)} {labels[position]}: {value}</title></rect>"
             )
     parts += [_label(left + (i + 0.5) * slot, height - 8, text, "middle") for i, text in enumerate(labels)]
     if mark is not None:
         at = left + mark * (width - 2 * left)
-        parts.append(f'<line class="mark" x1="{at:.1f}" x2="{at:.1f}" y1="{top - 4}" y2="{height - bottom}"/>')
+        parts.append(
+            f'<line class="mark" x1="{at:.1f}" x2="{at:.1f}" y1="{top - 4}" y2="{height - bottom}"/>'
+        )
     return _svg(width, height, parts, title)
 
 
@@ -91,6 +94,4 @@ def _label(x: float, y: float, text: str, anchor: str, style: str = "") -> str:
 
 
 def _svg(width: float, height: float, parts: Sequence[str], title: str) -> str:
-    return (
-        f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(title)}">{"".join(parts)}</svg>'
-    )
+    return f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(title)}">{"".join(parts)}</svg>'

@@ -1,0 +1,98 @@
+"""The coordinator's REST API from Python: what the command line and the demo drive it with.
+
+Errors of the service come out as ComdError with its message; a service that is away as EngineUnavailable.
+"""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+from shared.errors import ComdError, EngineUnavailable
+
+Json = dict[str, Any]
+TIMEOUT_S = 600.0  # an import of a large data set answers when it is done
+
+
+class Coordinator:
+    """A connection to one coordinator."""
+
+    def __init__(self, url: str, key: str):
+        self.url = url
+        headers = {"authorization": f"Bearer {key}"}
+        self._http = httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT_S, trust_env=False)
+
+    def __enter__(self) -> "Coordinator":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def datasets(self) -> list[Json]:
+        return list(self._ask("GET", "/v1/datasets")["data"])
+
+    def register_dataset(self, name: str, file: Path, images: Path, purpose: str = "instructions") -> Json:
+        """Import a LLaVA-style JSON file and its picture folder, both as the coordinator's machine sees them."""
+        body = {
+            "name": name,
+            "path": str(file.absolute()),
+            "images": str(images.absolute()),
+            "purpose": purpose,
+        }
+        return self._ask("POST", "/v1/datasets", json=body)
+
+    def runs(self) -> list[Json]:
+        return list(self._ask("GET", "/v1/runs")["data"])
+
+    def find_run(self, name_or_id: str) -> Json:
+        """The run of that id, or the newest of that name."""
+        named = [run for run in self.runs() if name_or_id in {run["id"], run["name"]}]
+        if not named:
+            raise ComdError(f"no run is called {name_or_id!r}; `comd run list` shows those there are")
+        return max(named, key=lambda run: str(run["created_at"]))
+
+    def create_run(self, name: str, dataset: str, config: Json) -> Json:
+        return self._ask("POST", "/v1/runs", json={"name": name, "dataset": dataset, "config": config})
+
+    def run(self, run_id: str) -> Json:
+        return self._ask("GET", f"/v1/runs/{run_id}")
+
+    def start(self, run_id: str, count: int, idempotency_key: str | None = None) -> Json:
+        headers = {"idempotency-key": idempotency_key} if idempotency_key else {}
+        return self._ask("POST", f"/v1/runs/{run_id}/iterations", json={"count": count}, headers=headers)
+
+    def control(self, run_id: str, action: str) -> Json:
+        """`pause`, `resume` or `cancel`."""
+        return self._ask("POST", f"/v1/runs/{run_id}/{action}")
+
+    def report(self, run_id: str) -> Json:
+        return self._ask("GET", f"/v1/runs/{run_id}/report")
+
+    def picture(self, sha256: str) -> bytes:
+        return self._send("GET", f"/v1/images/{sha256}").content
+
+    def _ask(self, method: str, path: str, **more: Any) -> Json:
+        return dict(self._send(method, path, **more).json())
+
+    def _send(self, method: str, path: str, **more: Any) -> httpx.Response:
+        try:
+            reply = self._http.request(method, path, **more)
+        except httpx.HTTPError as error:
+            raise EngineUnavailable(
+                f"the coordinator at {self.url} cannot be reached ({error}); "
+                "start it with `comd up`, or set COMD_URL"
+            ) from error
+        if reply.status_code >= 400:
+            raise _error(reply)
+        return reply
+
+
+def _error(reply: httpx.Response) -> ComdError:
+    try:
+        said = reply.json()["error"]
+        return ComdError(str(said["message"]), code=str(said.get("code")))
+    except (ValueError, KeyError, TypeError):
+        return ComdError(f"the coordinator answered {reply.status_code}: {reply.text[:200]}")

@@ -1,0 +1,103 @@
+"""What happened, in plain words and as table rows. In: the coordinator's report of a run. Out: text."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Iteration = Mapping[str, Any]
+
+COLUMNS = (
+    "iteration",
+    "tuning pool",
+    "cache pool",
+    "difficult",
+    "easy",
+    "accepted",
+    "rejected",
+    "unjudged",
+    "mean difficulty",
+    "train loss",
+    "held-out",
+    "seconds by phase",
+)
+KEYS = (
+    "number",
+    "tuning_pool",
+    "cache_pool",
+    "difficult",
+    "easy",
+    "accepted",
+    "rejected",
+    "unjudged",
+    "mean_difficulty",
+    "train_loss",
+    "heldout_accuracy",
+)
+UNJUDGED_WARNING = 0.02  # a person should look when more than this share of verdicts is missing
+
+
+def rows(iterations: Sequence[Iteration]) -> list[list[str]]:
+    """One row per iteration; what an iteration does not have is a dash."""
+    return [[*(number(iteration.get(key)) for key in KEYS), seconds(iteration)] for iteration in iterations]
+
+
+def number(value: Any) -> str:
+    """A count with thousands apart, a share with three digits, a dash for nothing."""
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if isinstance(value, float) else f"{value:,}"
+
+
+def seconds(iteration: Iteration) -> str:
+    """`teaching 12, training 31`: the seconds that each phase took."""
+    spent = iteration.get("seconds") or {}
+    return ", ".join(f"{phase} {value:.0f}" for phase, value in spent.items() if value >= 0.5)
+
+
+def tell(iteration: Iteration, before: Iteration | None) -> list[str]:
+    """What one iteration did, a sentence a line."""
+    if iteration["number"] == 0:
+        return _tell_start(iteration)
+    said = [
+        f"Iteration {iteration['number']}: the teacher answered {number(iteration.get('tuning_pool'))} instructions "
+        f"and the student trained on the answers (loss {number(iteration.get('train_loss'))})."
+    ]
+    if iteration.get("heldout_accuracy") is not None:
+        said.append(f"Held-out accuracy is {iteration['heldout_accuracy']:.3f}{_change(iteration, before)}.")
+    if iteration.get("difficult") is not None:
+        said += _tell_competition(iteration)
+    return said
+
+
+def _tell_start(iteration: Iteration) -> list[str]:
+    said = []
+    if "pretraining" in (iteration.get("seconds") or {}):
+        said.append(
+            f"Stage 1: the projector learnt from captions (loss {number(iteration.get('train_loss'))})."
+        )
+    if iteration.get("heldout_accuracy") is not None:
+        said.append(f"Before the loop, held-out accuracy is {iteration['heldout_accuracy']:.3f}.")
+    return said
+
+
+def _tell_competition(iteration: Iteration) -> list[str]:
+    said = [
+        f"The judge compared both answers to all {number(iteration.get('cache_pool'))} instructions: "
+        f"{number(iteration['difficult'])} are difficult for the student "
+        f"(mean difficulty {number(iteration.get('mean_difficulty'))})."
+    ]
+    unjudged, pool = iteration.get("unjudged") or 0, iteration.get("cache_pool") or 1
+    if unjudged > UNJUDGED_WARNING * pool:
+        said.append(f"Warning: {number(unjudged)} verdicts could not be read ({unjudged / pool:.1%}).")
+    if iteration.get("accepted") is not None:
+        said.append(
+            f"From these and {number(iteration.get('easy'))} easy ones the augmentor wrote "
+            f"{number(iteration['accepted'])} new instructions; {number(iteration.get('rejected'))} attempts "
+            "were turned away as invalid or not novel."
+        )
+    return said
+
+
+def _change(iteration: Iteration, before: Iteration | None) -> str:
+    if before is None or before.get("heldout_accuracy") is None:
+        return ""
+    return f" ({iteration['heldout_accuracy'] - before['heldout_accuracy']:+.3f})"
