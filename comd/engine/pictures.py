@@ -1,0 +1,98 @@
+"""Pictures as a model takes them. In: a `data:` or `comd-image:` URL. Out: model inputs and the text that
+stands for the picture in a prompt. Used by training and by serving; each picture is prepared once.
+"""
+
+import base64
+import binascii
+import hashlib
+import io
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from PIL import Image
+
+from shared.errors import BadRequest, TooLarge
+from shared.images import MAX_BYTES, ImageStore, check
+from shared.types import IMAGE_SCHEME
+
+TEXT_KEYS = {"input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids"}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """`inputs` go to the model's forward; `placeholder` replaces the image token in the rendered prompt."""
+
+    inputs: dict[str, torch.Tensor]
+    placeholder: str
+
+    @property
+    def num_bytes(self) -> int:
+        return sum(value.numel() * value.element_size() for value in self.inputs.values())
+
+
+class Pictures:
+    """Prepared pictures of one processor, the latest used of them kept up to a limit of bytes."""
+
+    def __init__(self, processor: Any, store: ImageStore | None, cache_bytes: int = 256 * 1024 * 1024):
+        self.processor, self.store, self.cache_bytes = processor, store, cache_bytes
+        self._kept: OrderedDict[str, Picture] = OrderedDict()
+        self._kept_bytes = 0
+
+    def get(self, url: str) -> Picture:
+        """The picture of a URL. Raises NotFound, Unprocessable, TooLarge or BadRequest."""
+        key = url if url.startswith(IMAGE_SCHEME) else hashlib.sha256(url.encode()).hexdigest()
+        if (kept := self._kept.get(key)) is not None:
+            self._kept.move_to_end(key)
+            return kept
+        picture = prepare(self.processor, self._bytes(url))
+        self._kept[key] = picture
+        self._kept_bytes += picture.num_bytes
+        while self._kept_bytes > self.cache_bytes and len(self._kept) > 1:
+            self._kept_bytes -= self._kept.popitem(last=False)[1].num_bytes
+        return picture
+
+    def _bytes(self, url: str) -> bytes:
+        if url.startswith("data:"):
+            return data_url_bytes(url)
+        if not url.startswith(IMAGE_SCHEME):
+            raise BadRequest(f"image url {url[:80]!r}: expected a data: or a comd-image: URL")
+        if self.store is None:
+            raise BadRequest(f"{url[:80]}: this engine has no image store; start it with --image-store")
+        return self.store.read(url.removeprefix(IMAGE_SCHEME))
+
+
+def prepare(processor: Any, data: bytes) -> Picture:
+    """Run the processor's own picture pipeline on the bytes of one picture."""
+    with Image.open(io.BytesIO(data)) as opened:
+        image = opened.convert("RGB")
+    token = processor.image_token
+    made = processor(images=image, text=token, return_text_replacement_offsets=True, return_tensors="pt")
+    (replaced,) = made.pop("text_replacement_offsets")[0]
+    inputs = {key: value for key, value in made.items() if key not in TEXT_KEYS}
+    return Picture(inputs, replaced["replacement"])
+
+
+def data_url_bytes(url: str) -> bytes:
+    """The picture inside a `data:` URL, checked to be a sound JPEG, PNG or WebP file."""
+    head, _, body = url.partition(",")
+    if len(body) > MAX_BYTES * 4 // 3 + 4:
+        raise TooLarge(f"a picture in a data: URL may have {MAX_BYTES} bytes at most")
+    if not head.endswith(";base64"):
+        raise BadRequest(f"{head[:60]!r}: expected a data: URL in base64")
+    try:
+        data = base64.b64decode(body, validate=True)
+    except binascii.Error as error:
+        raise BadRequest(f"the data: URL does not hold base64: {error}") from error
+    check(data, "picture in a data: URL")
+    return data
+
+
+def stack(pictures: list[Picture]) -> dict[str, torch.Tensor]:
+    """The inputs of all pictures of a batch, in order, along their first dimension."""
+    if not pictures:
+        return {}
+    return {
+        key: torch.cat([picture.inputs[key] for picture in pictures]) for key in sorted(pictures[0].inputs)
+    }
