@@ -12,8 +12,12 @@ SECRET = re.compile(r"(?i)(bearer\s+)[^\s\"']+|comd-(?:internal-)?[A-Za-z0-9_-]{
 SECRET_FIELDS = {"authorization", "api_key", "key", "password"}
 
 
-def configure(service: str, level: int = logging.INFO) -> None:
-    """Route structlog and the standard library's loggers through one format on stderr."""
+def configure(service: str, level: int = logging.INFO, quiet: bool = False) -> None:
+    """Route structlog and the standard library's loggers through one format on stderr.
+
+    `quiet` lets only errors through: for commands whose output is for a person.
+    """
+    level = logging.ERROR if quiet else level
     renderer: Any = (
         structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
     )

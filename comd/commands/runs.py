@@ -1,0 +1,102 @@
+"""`comd run start | watch | list | show | pause | resume | cancel`."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from comd.commands.connection import connect
+from comd.report import story
+from comd.watch import summary_table, watch_run
+from shared.settings import read_toml
+
+app = typer.Typer(help="runs: start, watch, pause, resume", no_args_is_help=True)
+Name = Annotated[str, typer.Argument(help="the run's name or id")]
+AsJson = Annotated[bool, typer.Option("--json", help="for machines")]
+
+
+@app.command()
+def start(
+    name: Name,
+    dataset: Annotated[str | None, typer.Option(help="of a new run")] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file with a new run's settings")] = None,
+    iterations: Annotated[
+        int | None, typer.Option(help="trainings to add; default: the run's own number")
+    ] = None,
+    watch: Annotated[bool, typer.Option(help="stay and show the progress")] = False,
+) -> None:
+    """Create a run (with --dataset) and start it, or add iterations to one that is there."""
+    with connect() as coordinator:
+        if dataset is not None:
+            run = coordinator.create_run(name, dataset, read_toml(config) if config else {})
+        else:
+            run = coordinator.find_run(name)
+        coordinator.start(run["id"], iterations or int(run["config"]["trainings"]))
+        print(f"run {run['name']} ({run['id']}) is started")
+        if watch:
+            watch_run(coordinator, run["id"], Console())
+
+
+@app.command()
+def watch(name: Name) -> None:
+    """Show the progress until the run ends or pauses; Ctrl-C leaves the run alone."""
+    with connect() as coordinator:
+        watch_run(coordinator, coordinator.find_run(name)["id"], Console())
+
+
+@app.command("list")
+def list_(as_json: AsJson = False) -> None:
+    """All runs, the newest last."""
+    with connect() as coordinator:
+        runs = coordinator.runs()
+    if as_json:
+        print(json.dumps(runs))
+        return
+    for run in sorted(runs, key=lambda run: str(run["created_at"])):
+        print(
+            f"{run['name']}  {run['status']}  iteration {run['iteration']}  {run['phase'] or '-'}  {run['id']}"
+        )
+
+
+@app.command()
+def show(name: Name, as_json: AsJson = False) -> None:
+    """What happened in a run, iteration by iteration."""
+    with connect() as coordinator:
+        run = coordinator.find_run(name)
+        report = coordinator.report(run["id"])
+    if as_json:
+        print(json.dumps(report))
+        return
+    console = Console()
+    before: dict[str, Any] | None = None
+    for iteration in report["iterations"]:
+        for line in story.tell(iteration, before):
+            console.print(line)
+        before = iteration
+    console.print(summary_table(report["iterations"]))
+
+
+@app.command()
+def pause(name: Name) -> None:
+    """Stop the run where it is; what was answered is kept."""
+    _control(name, "pause")
+
+
+@app.command()
+def resume(name: Name) -> None:
+    """Go on with a paused run."""
+    _control(name, "resume")
+
+
+@app.command()
+def cancel(name: Name) -> None:
+    """End a run for good; what it has is kept."""
+    _control(name, "cancel")
+
+
+def _control(name: str, action: str) -> None:
+    with connect() as coordinator:
+        run = coordinator.control(coordinator.find_run(name)["id"], action)
+        print(f"run {run['name']} is {run['status']}")

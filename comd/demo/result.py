@@ -1,0 +1,83 @@
+"""What the demo leaves: `summary.json`, `report.html`, and on the terminal the table, examples and next steps."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from comd.demo.folder import DemoFolder
+from comd.report.page import render
+from comd.report.story import KEYS
+from comd.watch import summary_table
+
+Json = dict[str, Any]
+SHOWN_EXAMPLES = 3
+TITLE = "A student learns from its own weaknesses"
+SUBTITLE = (
+    "CoMD demo: a tiny LLaVA-form student, trained with DeepSpeed, in a world of coloured shapes. "
+    "Teacher, judge and augmentor are a scripted engine that sees the pictures' pixels, not a neural model."
+)
+NEXT_COMMANDS = (
+    "make demo DEMO_FLAGS='--seed 1'      # another world, another student",
+    "make up                              # the stack alone, for your own engines and data",
+    ".venv/bin/comd data import FILE.json --images FOLDER",
+    ".venv/bin/comd run start my-run --dataset FILE --config configs/paper.toml --watch",
+)
+
+
+def summary(report: Json) -> Json:
+    """The report's numbers in the form of `summary.json`."""
+    iterations = [
+        {**{key: iteration.get(key) for key in KEYS}, "seconds": iteration["seconds"]}
+        for iteration in report["iterations"]
+        if iteration["number"] > 0
+    ]
+    return {
+        "start_accuracy": report["start_accuracy"],
+        "iterations": iterations,
+        "final_accuracy": report["final_accuracy"],
+    }
+
+
+def write_result(folder: DemoFolder, report: Json, read_picture: Callable[[str], bytes]) -> None:
+    folder.summary.write_text(json.dumps(summary(report), indent=2) + "\n")
+    page = render(report, read_picture, TITLE, f"{SUBTITLE} Seed {folder.seed}.", NEXT_COMMANDS)
+    folder.report.write_text(page, encoding="utf-8")
+
+
+def show_result(console: Console, folder: DemoFolder, report: Json) -> None:
+    """The end of the demo as a person sees it."""
+    console.print()
+    console.print(summary_table([iteration for iteration in report["iterations"] if iteration["number"] > 0]))
+    for example in report["examples"][:SHOWN_EXAMPLES]:
+        _show_example(console, folder, example)
+    console.print(
+        f"\nHeld-out accuracy: {report['start_accuracy']:.3f} before, [bold]{report['final_accuracy']:.3f}[/] after."
+    )
+    console.print(f"Report: {folder.report}   Numbers: {folder.summary}")
+    console.print("\nTry next:")
+    for command in NEXT_COMMANDS:
+        console.print(f"  {command}", highlight=False, markup=False)
+
+
+def _show_example(console: Console, folder: DemoFolder, example: Json) -> None:
+    sha256 = example["image"]
+    store = (folder.home / "images").relative_to(folder.root.absolute().parents[1])
+    console.print(
+        f"\n[bold]{escape(example['instruction'])}[/]  ({store / sha256[:2] / sha256})", soft_wrap=True
+    )
+    said = [
+        ("teacher", example["teacher_answer"]),
+        (f"student, iteration {example['iteration']}", example["student_before"]),
+    ]
+    if example.get("student_after") is not None:
+        said.append((f"student, iteration {example['after_iteration']}", example["student_after"]))
+    for run in example["runs"]:
+        scores = f"teacher {run['teacher_score']:g}, student {run['student_score']:g}"
+        said.append((f"judge, {run['order'].replace('_', ' ')}", f"{scores}: {run['evidence']}"))
+    if example.get("new_question"):
+        said.append(("new question born of it", example["new_question"]))
+    for who, text in said:
+        console.print(f"  {who}: [dim]{escape(text)}[/]", highlight=False)

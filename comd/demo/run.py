@@ -1,0 +1,120 @@
+"""`comd demo`: makes the world, starts the stack, runs the loop, shows the result.
+
+Ctrl-C stops everything; the next demo goes on where this one was.
+"""
+
+import os
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from comd.client import Coordinator
+from comd.commands.data import show_import
+from comd.commands.stack import stop_on_sigterm
+from comd.demo.folder import DemoFolder
+from comd.demo.make import make_student, make_world
+from comd.demo.result import show_result, write_result
+from comd.stack.settings import StackSettings
+from comd.stack.stack import Stack
+from comd.watch import watch_run
+from shared import logs
+from shared.errors import ComdError
+from shared.settings import read_toml
+
+CONFIG = Path(__file__).parents[2] / "configs" / "demo.toml"
+SCRIPTED = {"error_rate": 0.03, "unreadable_rate": 0.005}
+PROMISE = (
+    "A student of 1.4 million parameters learns to answer questions about pictures of coloured shapes.\n"
+    "Its teacher, judge and question writer are a scripted engine: a program that sees the pictures' pixels.\n"
+    "Everything else is the real system: six services, workers, Postgres, Redis, DeepSpeed training."
+)
+
+
+def run_demo(console: Console, fresh: bool, seed: int, base_port: int) -> None:
+    """The whole demo; raises ComdError with a reason where it cannot be done."""
+    started = time.monotonic()
+    folder = DemoFolder(seed)
+    logs.configure("demo", quiet=True)
+    stop_on_sigterm()
+    console.print(PROMISE, highlight=False)
+    unfinished = None if fresh else folder.unfinished_run()
+    if unfinished:
+        console.print("Going on with the unfinished demo; DEMO_FLAGS=--fresh starts over.", style="bold")
+    else:
+        folder.begin_again()
+    try:
+        _run(console, folder, unfinished, base_port, started)
+    except KeyboardInterrupt:
+        console.print("\nStopped; nothing is left running. `make demo` goes on where this was.")
+        raise
+
+
+def _run(
+    console: Console, folder: DemoFolder, unfinished: str | None, base_port: int, started: float
+) -> None:
+    console.print("Making the world and the student's base model, starting the stack ...")
+    with ThreadPoolExecutor(1) as background, Stack(stack_settings(folder, base_port)) as stack:
+        student = background.submit(make_student, folder)
+        make_world(folder)
+        with Coordinator(stack.url, stack.keys.api) as coordinator:
+            run_id = unfinished or _begin(console, coordinator, folder)
+            _wait(student, stack)
+            _go_on(coordinator, run_id)
+            console.print(f"The loop begins ({time.monotonic() - started:.0f} s after the start).")
+            run = watch_run(coordinator, run_id, console, stack.check)
+            if run["status"] not in {"finished", "exhausted"}:
+                raise ComdError(
+                    f"the demo's run ended as {run['status']}; the logs are in {folder.home / 'logs'}"
+                )
+            report = coordinator.report(run_id)
+            write_result(folder, report, coordinator.picture)
+            show_result(console, folder, report)
+    folder.mark_finished()
+    console.print(f"The demo took {time.monotonic() - started:.0f} s.")
+
+
+def stack_settings(folder: DemoFolder, base_port: int) -> StackSettings:
+    """The demo's stack: the scripted engine behind the three roles, the tiny student in the trainer."""
+    os.environ["COMD_HOME"] = str(folder.home)
+    return StackSettings(
+        home=folder.home,
+        base_port=base_port,
+        image_store=str(folder.home / "images"),
+        scripted=SCRIPTED,
+        assessor={"fence_secret": f"demo {folder.seed}"},  # equal seeds give equal verdicts on any machine
+        trainer={"base_students": {"tiny": str(folder.student)}},
+        coordinator={"data_roots": [str(folder.world)]},
+    )
+
+
+def _begin(console: Console, coordinator: Coordinator, folder: DemoFolder) -> str:
+    world = folder.world
+    imports = [
+        ("demo", "instruct.json", "images", "instructions"),
+        ("demo-captions", "captions.json", "images", "captions"),
+        ("demo-heldout", "heldout.json", "heldout", "evaluation"),
+    ]
+    for name, file, images, purpose in imports:
+        show_import(console, coordinator.register_dataset(name, world / file, world / images, purpose))
+    config: dict[str, Any] = {**read_toml(CONFIG), "seed": folder.seed}
+    run = coordinator.create_run("demo", "demo", config)
+    folder.mark_begun(run["id"])
+    return str(run["id"])
+
+
+def _go_on(coordinator: Coordinator, run_id: str) -> None:
+    run = coordinator.run(run_id)
+    if run["status"] == "created":
+        coordinator.start(run_id, int(run["config"]["trainings"]), idempotency_key="demo")
+    elif run["status"] == "paused":
+        coordinator.control(run_id, "resume")
+
+
+def _wait(student: Future[None], stack: Stack) -> None:
+    while not student.done():
+        stack.check()
+        time.sleep(0.1)
+    student.result()

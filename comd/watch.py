@@ -1,0 +1,135 @@
+"""Shows a run while it works: a progress line for the phase, and per iteration what happened in plain words."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.table import Table
+
+from comd.client import Coordinator
+from comd.report import story
+from shared.errors import EngineUnavailable
+
+Json = dict[str, Any]
+POLL_S = 0.5
+PLAIN_EVERY_S = 5.0  # between two progress lines where the output is no terminal
+ENDED = {"finished", "exhausted", "paused", "cancelled", "failed"}
+PATIENCE_S = 60.0  # a coordinator that restarts is waited for this long
+
+
+def watch_run(
+    coordinator: Coordinator, run_id: str, console: Console, check: Callable[[], None] = lambda: None
+) -> Json:
+    """Follow the run until it ends or pauses and give its last state. `check` may raise to stop the watch."""
+    told = 0
+    with _display(console) as display:
+        while True:
+            check()
+            run = _patiently(coordinator.run, run_id)
+            display.show(run)
+            if run["status"] in ENDED or run["iteration"] > told:
+                told = _tell(console, coordinator, run, told)
+            if run["status"] in ENDED:
+                break
+            time.sleep(POLL_S)
+    console.print(f"Run {run['name']} is {run['status']}{_because(run)}.")
+    return run
+
+
+def summary_table(iterations: list[Json]) -> Table:
+    """The table of a run: one row per iteration."""
+    table = Table(title=None, header_style="bold")
+    for column in story.COLUMNS[:-1]:
+        table.add_column(column, justify="right")
+    table.add_column(story.COLUMNS[-1])
+    for row in story.rows(iterations):
+        table.add_row(*row)
+    return table
+
+
+def _tell(console: Console, coordinator: Coordinator, run: Json, told: int) -> int:
+    """Tell every iteration that is over and was not told; gives the number of the first that was not."""
+    iterations = _patiently(coordinator.report, run["id"])["iterations"]
+    for position, iteration in enumerate(iterations):
+        over = iteration["number"] < run["iteration"] or run["status"] in ENDED
+        if iteration["number"] >= told and over:
+            before = iterations[position - 1] if position else None
+            for line in story.tell(iteration, before):
+                console.print(line)
+            told = iteration["number"] + 1
+    return told
+
+
+def _because(run: Json) -> str:
+    return f": {run['reason']}" if run.get("reason") else ""
+
+
+def _patiently(ask: Callable[[str], Json], run_id: str) -> Json:
+    ends = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return ask(run_id)
+        except EngineUnavailable:
+            if time.monotonic() > ends:
+                raise
+            time.sleep(1.0)
+
+
+class _Display:
+    """A live bar on a terminal, a line now and then elsewhere."""
+
+    def __init__(self, console: Console):
+        self._console = console
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[pace]}"),
+            console=console,
+            transient=True,
+        )
+        self._task: TaskID | None = None
+        self._last: tuple[str, float] = ("", 0.0)
+
+    def __enter__(self) -> "_Display":
+        if self._console.is_terminal:
+            self._bar.start()
+            self._task = self._bar.add_task("waiting", total=None, pace="")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._console.is_terminal:
+            self._bar.stop()
+
+    def show(self, run: Json) -> None:
+        progress = run.get("progress") or {}
+        phase = f"iteration {run['iteration']} {run['phase'] or ''}".strip()
+        done, total = progress.get("done"), progress.get("total")
+        if self._task is not None:
+            self._bar.update(
+                self._task, description=phase, completed=done or 0, total=total, pace=_pace(progress)
+            )
+            return
+        now = time.monotonic()
+        if phase != self._last[0] or now - self._last[1] > PLAIN_EVERY_S:
+            self._console.print(
+                f"  {phase}: {done or 0}/{total if total is not None else '?'} {_pace(progress)}"
+            )
+            self._last = (phase, now)
+
+
+def _display(console: Console) -> _Display:
+    return _Display(console)
+
+
+def _pace(progress: Json) -> str:
+    said = []
+    if progress.get("rate"):
+        said.append(f"{progress['rate']:.0f}/s")
+    if progress.get("time_left_s") is not None:
+        said.append(f"{progress['time_left_s']:.0f} s left")
+    if progress.get("waiting"):
+        said.append(f"waiting: {progress['waiting']}")
+    return ", ".join(said)
