@@ -1,0 +1,129 @@
+"""The local stack as a process: it starts from a path with a space, restarts what dies, and leaves nothing behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.loopback import free_port
+
+ROOT = Path(__file__).parents[2]
+START_S, STOP_S = 90.0, 20.0
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "a path with spaces"
+
+
+@pytest.fixture
+def base_port() -> int:
+    return free_port() % 20000 + 20000
+
+
+def start(home: Path, base_port: int) -> subprocess.Popen[str]:
+    env = {key: value for key, value in os.environ.items() if key not in {"DATABASE_URL", "REDIS_URL"}}
+    flags = [f"--base-port={base_port}"]
+    return subprocess.Popen(
+        [sys.executable, "-m", "comd", "up", *flags],
+        cwd=ROOT,
+        env={**env, "COMD_HOME": str(home), "COMD_STACK_SCRIPTED": "{}"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def wait_until_up(stack: subprocess.Popen[str], base_port: int) -> None:
+    ends = time.monotonic() + START_S
+    while time.monotonic() < ends:
+        assert stack.poll() is None, stack.stdout.read() if stack.stdout else ""
+        try:
+            if httpx.get(f"http://127.0.0.1:{base_port}/ready", trust_env=False).status_code == 200:
+                return
+        except httpx.HTTPError:
+            pass
+        time.sleep(0.2)
+    raise AssertionError(f"the stack was not ready within {START_S} s")
+
+
+def descendants(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+def assert_all_gone(processes: list[psutil.Process]) -> None:
+    _, alive = psutil.wait_procs(processes, timeout=STOP_S)
+    assert not [one.cmdline() for one in alive if one.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.fixture
+def stack(home: Path, base_port: int) -> Iterator[subprocess.Popen[str]]:
+    process = start(home, base_port)
+    try:
+        wait_until_up(process, base_port)
+        yield process
+    finally:
+        left = descendants(process) if process.poll() is None else []
+        process.kill()
+        process.wait()
+        psutil.wait_procs(left, timeout=STOP_S)
+
+
+def test_it_restarts_what_dies_and_stops_in_order(
+    stack: subprocess.Popen[str], home: Path, base_port: int
+) -> None:
+    processes = descendants(stack)
+    coordinator = next(p for p in processes if "services.coordinator" in p.cmdline())
+    coordinator.kill()
+    coordinator.wait(10)
+    wait_until_up(stack, base_port)
+    second = subprocess.run(
+        [sys.executable, "-m", "comd", "up", f"--base-port={base_port}"],
+        cwd=ROOT,
+        env={**os.environ, "COMD_HOME": str(home)},
+        capture_output=True,
+        text=True,
+    )
+    assert second.returncode == 1
+    assert "another stack is running" in second.stderr
+    processes = descendants(stack)
+    stack.send_signal(signal.SIGINT)
+    assert stack.wait(STOP_S) == 130
+    assert_all_gone(processes)
+
+
+def test_nothing_outlives_a_killed_stack_and_the_next_one_starts(
+    stack: subprocess.Popen[str], home: Path, base_port: int
+) -> None:
+    processes = descendants(stack)
+    assert len(processes) > 8
+    stack.kill()
+    stack.wait()
+    assert_all_gone(processes)
+    again = start(home, base_port)
+    try:
+        wait_until_up(again, base_port)
+    finally:
+        processes = descendants(again)
+        again.terminate()
+        again.wait(STOP_S)
+        assert_all_gone(processes)
+
+
+def test_a_taken_port_is_named(home: Path, base_port: int) -> None:
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", base_port))
+        taken.listen()
+        process = start(home, base_port)
+        said, _ = process.communicate(timeout=START_S)
+    assert process.returncode == 1
+    assert f"port in use: {base_port} (coordinator)" in said
