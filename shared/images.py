@@ -81,6 +81,10 @@ class ImageStore:
                 f"picture {sha256} is not in the image store {self.url}; import its data set again"
             ) from error
 
+    def has(self, sha256: str) -> bool:
+        """Whether the store has a picture of that name."""
+        return bool(SHA256.fullmatch(sha256)) and bool(self._files.exists(self._path(sha256)))
+
     def data_url(self, sha256: str) -> str:
         """The picture as a `data:` URL, encoded once and kept while it is in use."""
         return self._data_url(sha256)
