@@ -38,7 +38,9 @@ class EngineSettings(ProcessSettings):
     max_batch: int = Field(64, ge=1)
     dtype: str = "auto"
     image_store: str | None = Field(None, description="where comd-image: pictures are read from")
-    api_key_env: str | None = Field(None, description="environment variable with the key; default: CoMD's keys")
+    api_key_env: str | None = Field(
+        None, description="environment variable with the key; default: CoMD's keys"
+    )
 
 
 def create_engine_app(settings: EngineSettings, keys: Keys) -> FastAPI:

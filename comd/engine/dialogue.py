@@ -132,9 +132,7 @@ class Renderer:
         whole = pieces[0] + "".join(
             picture.placeholder + piece for picture, piece in zip(pictures, pieces[1:], strict=True)
         )
-        return whole, lambda place: place + sum(
-            g for end, g in zip(ends, grown, strict=True) if end <= place
-        )
+        return whole, lambda place: place + sum(g for end, g in zip(ends, grown, strict=True) if end <= place)
 
 
 def _token_spans(

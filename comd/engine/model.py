@@ -133,7 +133,9 @@ class RowLimits:
             text = decoded(self.loaded, row)
             if row.on_text:
                 row.on_text(text)
-            if len(text) < len(str(self.loaded.renderer.tokenizer.decode(row.tokens, skip_special_tokens=True))):
+            if len(text) < len(
+                str(self.loaded.renderer.tokenizer.decode(row.tokens, skip_special_tokens=True))
+            ):
                 row.finish_reason = "stop"
                 return False
         return len(row.tokens) < row.max_tokens

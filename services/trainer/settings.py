@@ -1,0 +1,44 @@
+"""Settings of the trainer service, and the hyperparameters of a job with the paper's values."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_settings import SettingsConfigDict
+
+from shared.settings import ProcessSettings, default_image_store
+
+Stage = Literal["pretrain", "tune"]
+LEARNING_RATES: dict[Stage, float] = {"pretrain": 2e-3, "tune": 2e-5}  # paper, section 4.1
+
+
+class TrainerSettings(ProcessSettings):
+    """`python -m services.trainer --base-students.NAME FOLDER`; environment `COMD_TRAINER_*`."""
+
+    model_config = SettingsConfigDict(env_prefix="COMD_TRAINER_")
+
+    host: str = "127.0.0.1"
+    port: int = Field(8105, ge=1, le=65535)
+    base_students: dict[str, Path] = Field({}, description="name -> folder of a saved model")
+    image_store: str = Field(default_factory=default_image_store)
+    num_devices: int = Field(1, ge=1, description="processes of a job: GPUs, or cores without one")
+    threads: int = Field(1, ge=1, description="torch threads of each process, without a GPU")
+    zero_stage: Literal[0, 1, 2, 3] = Field(2, description="DeepSpeed's ZeRO stage")
+    dtype: Literal["fp32", "bf16"] = "fp32"
+    micro_batch_size: int | None = Field(None, ge=1, description="default: a device's share of the batch")
+    engine_threads: int = Field(1, ge=1)
+    engine_max_batch: int = Field(64, ge=1)
+    lease_ttl_s: float = Field(600.0, gt=0, description="an unused lease is given up after this")
+    max_upload_bytes: int = Field(8 * 1024**3, ge=1)
+
+
+class Hyperparameters(BaseModel):
+    """The paper's values; unknown names are refused. `learning_rate` is the stage's where none is given."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    n_epochs: int = Field(1, ge=1)
+    batch_size: int = Field(16, ge=1, description="records a step, over all devices")
+    learning_rate: float | None = Field(None, gt=0)
+    warmup_ratio: float = Field(0.03, ge=0, lt=1)
+    max_length: int = Field(2048, ge=8, description="tokens; longer records are split")

@@ -1,0 +1,109 @@
+"""The service's side of the warm parent. In: programs to run. Out: their exit statuses, as futures."""
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from shared import logs
+
+log = logs.get(__name__)
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Program:
+    """One program that was asked for; `exited` gives its exit status when all its ranks are over."""
+
+    def __init__(self, name: str):
+        self.name = name
+        self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+
+class WarmParent:
+    """The life of the warm parent process; started again when it was lost."""
+
+    def __init__(self) -> None:
+        self._process: asyncio.subprocess.Process | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._ready = asyncio.Event()
+        self._programs: dict[str, Program] = {}
+        self._count = 0
+
+    async def start(self) -> None:
+        """Begin to warm up; programs asked for meanwhile wait until it is warm."""
+        self._ready.clear()
+        path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "services.trainer.launcher",
+            str(os.getpid()),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+            start_new_session=True,  # a Ctrl-C in the terminal is the service's to handle
+        )
+        self._reader = asyncio.create_task(self._read(self._process))
+
+    async def run(
+        self, program: str, arguments: dict[str, Any], log_file: Path, ranks: int = 1, **environment: str
+    ) -> Program:
+        """Fork a program (`train`, `publish` or `engine`)."""
+        if self._process is None or self._process.returncode is not None:
+            await self.start()
+        await self._ready.wait()
+        self._count += 1
+        asked = Program(f"{program}-{self._count}")
+        self._programs[asked.name] = asked
+        await self._say(
+            id=asked.name,
+            program=program,
+            arguments=arguments,
+            ranks=ranks,
+            log=str(log_file),
+            environment=environment,
+        )
+        return asked
+
+    async def kill(self, program: Program, signal: int) -> None:
+        if not program.exited.done():
+            await self._say(kill=program.name, signal=signal)
+
+    async def close(self) -> None:
+        """End it; it takes everything that it forked with it."""
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+            try:
+                await asyncio.wait_for(self._process.wait(), 5)
+            except TimeoutError:
+                self._process.kill()
+                await self._process.wait()
+        if self._reader is not None:
+            await self._reader
+
+    async def _say(self, **message: Any) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(message).encode() + b"\n")
+        await self._process.stdin.drain()
+
+    async def _read(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdout is not None
+        while line := await process.stdout.readline():
+            message = json.loads(line)
+            if message.get("ready"):
+                log.info("warm_parent_ready", pid=process.pid)
+                self._ready.set()
+            elif "exit" in message:
+                self._over(message["id"], int(message["exit"]))
+        status = await process.wait()
+        self._ready.set()  # whoever waits for a parent that died must find out
+        for name in list(self._programs):
+            self._over(name, status or 1)
+
+    def _over(self, name: str, status: int) -> None:
+        program = self._programs.pop(name, None)
+        if program is not None and not program.exited.done():
+            program.exited.set_result(status)
