@@ -34,7 +34,7 @@ class Coordinator:
     def datasets(self) -> list[Json]:
         return list(self._ask("GET", "/v1/datasets")["data"])
 
-    def register_dataset(self, name: str, file: Path, images: Path, purpose: str = "instructions") -> Json:
+    def register_dataset(self, name: str, file: Path, images: Path, purpose: str = "instruct") -> Json:
         """Import a LLaVA-style JSON file and its picture folder, both as the coordinator's machine sees them."""
         body = {
             "name": name,

@@ -18,7 +18,7 @@ def import_(
     file: Annotated[Path, typer.Argument(help="LLaVA instruct JSON: a list, or one record a line")],
     images: Annotated[Path, typer.Option(help="the folder that its image names are relative to")],
     name: Annotated[str | None, typer.Option(help="of the data set; default: the file's name")] = None,
-    purpose: Annotated[str, typer.Option(help="instructions, captions or evaluation")] = "instructions",
+    purpose: Annotated[str, typer.Option(help="instruct, pretrain or evaluation")] = "instruct",
     as_json: Annotated[bool, typer.Option("--json", help="for machines")] = False,
 ) -> None:
     """Import FILE: every record and picture is checked; broken ones are named and left out."""

@@ -93,8 +93,8 @@ def stack_settings(folder: DemoFolder, base_port: int) -> StackSettings:
 def _begin(console: Console, coordinator: Coordinator, folder: DemoFolder) -> str:
     world = folder.world
     imports = [
-        ("demo", "instruct.json", "images", "instructions"),
-        ("demo-captions", "captions.json", "images", "captions"),
+        ("demo", "instruct.json", "images", "instruct"),
+        ("demo-captions", "captions.json", "images", "pretrain"),
         ("demo-heldout", "heldout.json", "heldout", "evaluation"),
     ]
     for name, file, images, purpose in imports:

@@ -116,7 +116,11 @@ class Stack:
             self._start_service(role, role_settings(self.settings, role), common)
         own = {"port": self.settings.port("trainer"), "image_store": self.settings.image_store}
         self._start_service("trainer", {**own, **self.settings.trainer}, common)
-        own = {"port": self.settings.port("coordinator"), "image_store": self.settings.image_store}
+        own = {
+            "port": self.settings.port("coordinator"),
+            "image_store": self.settings.image_store,
+            "data_roots": [str(Path.cwd())],  # what the user who started the stack has at hand
+        }
         urls = {
             f"{name}_url": self.settings.url(name) for name in ("teacher", "assessor", "augmentor", "trainer")
         }
