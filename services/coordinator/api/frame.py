@@ -1,0 +1,47 @@
+"""What the routers share: the process's connections, and answers in the form that clients expect."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from fastapi import Response
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from services.coordinator.clients import Services
+from services.coordinator.repositories import runs
+from services.coordinator.settings import CoordinatorSettings
+from shared.errors import NotFound
+from shared.images import ImageStore
+from shared.types import JsonObject
+
+ID_FIELDS = ("id", "parent", "instruction_id", "new_id")
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What a request's handler works with."""
+
+    settings: CoordinatorSettings
+    engine: AsyncEngine
+    services: Services
+    images: ImageStore
+
+
+def answer(content: Any, status: int = 200) -> Response:
+    """JSON, with times in ISO form."""
+    return Response(orjson.dumps(content), status, media_type="application/json")
+
+
+def public(row: JsonObject) -> JsonObject:
+    """Instruction ids as strings: they have 63 bits, and JavaScript's numbers 53."""
+    return {
+        key: str(value) if key in ID_FIELDS and isinstance(value, int) else value
+        for key, value in row.items()
+    }
+
+
+async def run_or_404(c: AsyncConnection, run_id: str, *, for_update: bool = False) -> JsonObject:
+    run = await runs.get(c, run_id, for_update=for_update)
+    if run is None:
+        raise NotFound(f"there is no run {run_id!r}; GET /v1/runs lists them", code="run_not_found")
+    return run

@@ -1,0 +1,100 @@
+"""Views for people: one instruction's life, a run's report, a picture."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.coordinator.api.frame import Desk, answer, public, run_or_404
+from services.coordinator.merge import picture_of
+from services.coordinator.repositories import iterations, pools, reports
+from shared.errors import BadRequest, NotFound
+from shared.images import media_type
+from shared.types import JsonObject
+
+SUMMARY = (
+    "number",
+    "phase",
+    "tuning_pool",
+    "cache_pool",
+    "difficult",
+    "easy",
+    "accepted",
+    "rejected",
+    "rejected_attempts",
+    "unjudged",
+    "mean_difficulty",
+    "train_loss",
+    "heldout_accuracy",
+    "heldout_by_kind",
+    "seconds",
+    "checkpoint",
+)
+UNJUDGED_WARNING = 0.02
+
+
+def router(desk: Desk) -> APIRouter:
+    routes = APIRouter(prefix="/v1", tags=["views"])
+
+    @routes.get("/runs/{run_id}/instructions/{instruction_id}")
+    async def instruction(run_id: str, instruction_id: str) -> Response:
+        """Its ancestry up to the seed, its children, its answers and verdicts by iteration."""
+        if not instruction_id.isdecimal():
+            raise BadRequest(f"expected an instruction's id (digits), got {instruction_id!r}")
+        async with desk.engine.connect() as c:
+            await run_or_404(c, run_id)
+            return answer(await _life(c, run_id, int(instruction_id)))
+
+    @routes.get("/runs/{run_id}/report")
+    async def report(run_id: str, examples: Annotated[int, Query(ge=0, le=100)] = 6) -> Response:
+        """All that a summary of the run needs."""
+        async with desk.engine.connect() as c:
+            run = await run_or_404(c, run_id)
+            return answer(await _report(c, run, examples))
+
+    @routes.get("/images/{sha256}")
+    async def image(sha256: str) -> Response:
+        """A picture's bytes; they never change."""
+        data = desk.images.read(sha256)
+        headers = {"cache-control": "private, max-age=31536000, immutable"}
+        return Response(data, media_type=media_type(data), headers=headers)
+
+    return routes
+
+
+async def _life(c: AsyncConnection, run_id: str, instruction_id: int) -> JsonObject:
+    found = await pools.get(c, run_id, instruction_id)
+    if found is None:
+        raise NotFound(f"run {run_id} has no instruction {instruction_id}")
+    ancestry = await pools.ancestry(c, run_id, instruction_id)
+    children = await pools.children(c, run_id, instruction_id)
+    return {
+        **public({**found, "image": picture_of(found["image"])}),
+        "ancestry": [public(row) for row in ancestry[1:]],
+        "children": [public(row) for row in children],
+        "answers": await pools.answers(c, run_id, instruction_id),
+        "verdicts": await pools.verdicts(c, run_id, instruction_id),
+    }
+
+
+async def _report(c: AsyncConnection, run: JsonObject, num_examples: int) -> JsonObject:
+    rows = await iterations.everything(c, run["id"])
+    accuracies = [row["heldout_accuracy"] for row in rows if row["heldout_accuracy"] is not None]
+    start = rows[0]["heldout_accuracy"] if rows else None
+    return {
+        "run": {key: run[key] for key in ("id", "name", "dataset", "status", "target", "config", "error")},
+        "start_accuracy": start,
+        "final_accuracy": accuracies[-1] if accuracies else None,
+        "start": {key: rows[0][key] for key in SUMMARY} if rows else None,
+        "iterations": [{key: row[key] for key in SUMMARY} for row in rows if row["number"] > 0],
+        "histograms": await reports.histograms(c, run["id"]),
+        "examples": [public(row) for row in await reports.examples(c, run["id"], num_examples)],
+        "warnings": [warning for row in rows if (warning := _warning(row))],
+    }
+
+
+def _warning(row: JsonObject) -> str | None:
+    if row["unjudged"] and row["cache_pool"] and row["unjudged"] > UNJUDGED_WARNING * row["cache_pool"]:
+        share = 100 * row["unjudged"] / row["cache_pool"]
+        return f"iteration {row['number']}: {row['unjudged']} instructions ({share:.1f} %) are unjudged"
+    return None

@@ -1,0 +1,196 @@
+"""Calls to the role services over pooled HTTP.
+
+In: boundary types. Out: boundary types, or Waiting (ask again later, for ever), Unreadable (ask again a few
+times) or ItemFailed (this one item cannot be done).
+"""
+
+import time
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import httpx
+import orjson
+from pydantic import BaseModel, ValidationError
+
+from services.coordinator.settings import CoordinatorSettings
+from shared.engine import pooled_client
+from shared.errors import ComdError
+from shared.keys import Keys
+from shared.messages import user_message
+from shared.types import (
+    Assessment,
+    AssessmentRequest,
+    Augmentation,
+    AugmentationRequest,
+    EngineSpec,
+    JsonObject,
+    RoleIdentity,
+    Usage,
+)
+
+ENGINE_HEADER = "x-comd-engine"
+WAIT_STATUSES = {401, 408, 429, 503, 504}
+WAIT_CODES = {"engine_unavailable", "checkpoint_not_loaded", "bad_configuration", "model_not_found"}
+IDENTITY_KEPT_S = 30.0
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Waiting(ComdError):
+    """Nobody can answer just now; the message is shown to the person who watches the run."""
+
+    def __init__(self, message: str, retry_after_s: float = 1.0):
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class Unreadable(ComdError):
+    """An answer came, but not in the protocol's form."""
+
+
+class ItemFailed(ComdError):
+    """The service refuses this item, and would refuse it again."""
+
+
+class Answer:
+    """One chat reply: what is stored of it."""
+
+    __slots__ = ("finish_reason", "text", "usage")
+
+    def __init__(self, text: str, finish_reason: str, usage: Usage):
+        self.text, self.finish_reason, self.usage = text, finish_reason, usage
+
+
+class Http:
+    """One pool of connections to our own services, under the internal key."""
+
+    def __init__(self, keys: Keys, timeout_s: float):
+        self._client = pooled_client(timeout_s)
+        self._client.headers["authorization"] = f"Bearer {keys.internal}"
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def request(self, method: str, url: str, body: Any = None, **options: Any) -> JsonObject:
+        """The reply's JSON object, or one of this module's three errors."""
+        headers = options.pop("headers", {})
+        if body is not None:
+            options["content"] = body if isinstance(body, bytes) else orjson.dumps(body)
+            headers = {"content-type": "application/json", **headers}
+        try:
+            response = await self._client.request(method, url, headers=headers, **options)
+        except httpx.HTTPError as error:
+            said = str(error) or type(error).__name__
+            raise Waiting(f"{url} cannot be reached ({said})") from error
+        if not response.is_success:
+            raise _refusal(url, response)
+        try:
+            reply = orjson.loads(response.content or b"{}")
+        except orjson.JSONDecodeError as error:
+            raise Unreadable(f"{url}: expected JSON, got {response.text[:200]!r}") from error
+        if not isinstance(reply, dict):
+            raise Unreadable(f"{url}: expected a JSON object, got {response.text[:200]!r}")
+        return reply
+
+
+class Services:
+    """The teacher, the assessor, the augmentor and the student, as the workers call them."""
+
+    def __init__(self, http: Http, settings: CoordinatorSettings):
+        self.http = http
+        self.urls = {
+            "teacher": settings.teacher_url,
+            "assessor": settings.assessor_url,
+            "augmentor": settings.augmentor_url,
+            "student": settings.trainer_url,
+        }
+        self._identities: dict[tuple[str, EngineSpec | None], tuple[float, RoleIdentity]] = {}
+
+    async def identity(self, role: str, engine: EngineSpec | None, *, fresh: bool = False) -> RoleIdentity:
+        """Who answers in the role just now; kept for a while."""
+        known = self._identities.get((role, engine))
+        if known and not fresh and time.monotonic() - known[0] < IDENTITY_KEPT_S:
+            return known[1]
+        reply = await self.http.request("GET", f"{self.urls[role]}/v1/identity", headers=_engine(engine))
+        identity = _read(RoleIdentity, reply)
+        self._identities[role, engine] = (time.monotonic(), identity)
+        return identity
+
+    async def models(self, role: str, engine: EngineSpec) -> list[str]:
+        """What the engine lists, asked through the role's service."""
+        reply = await self.http.request("GET", f"{self.urls[role]}/v1/models", headers=_engine(engine))
+        return [str(model.get("id")) for model in reply.get("data") or []]
+
+    async def chat(
+        self,
+        role: str,
+        model: str,
+        image: str | None,
+        text: str,
+        sampling: JsonObject,
+        seed: int,
+        engine: EngineSpec | None = None,
+    ) -> Answer:
+        """One answer of the teacher or the student to one instruction."""
+        body = {"model": model, "messages": [user_message(image, text)], "seed": seed, **sampling}
+        url = f"{self.urls[role]}/v1/chat/completions"
+        reply = await self.http.request("POST", url, body, headers=_engine(engine))
+        return _answer(url, reply)
+
+    async def assess(self, asked: AssessmentRequest, engine: EngineSpec | None) -> Assessment:
+        url = f"{self.urls['assessor']}/v1/assessments"
+        body = asked.model_dump_json().encode()
+        return _read(Assessment, await self.http.request("POST", url, body, headers=_engine(engine)))
+
+    async def augment(self, asked: AugmentationRequest, engine: EngineSpec | None) -> Augmentation:
+        url = f"{self.urls['augmentor']}/v1/augmentations"
+        body = asked.model_dump_json().encode()
+        return _read(Augmentation, await self.http.request("POST", url, body, headers=_engine(engine)))
+
+
+def path(*parts: str) -> str:
+    """A URL's path of parts that come from elsewhere."""
+    return "/".join(quote(part, safe="") for part in parts)
+
+
+def _engine(engine: EngineSpec | None) -> dict[str, str]:
+    return {} if engine is None else {ENGINE_HEADER: engine.model_dump_json()}
+
+
+def _refusal(url: str, response: httpx.Response) -> ComdError:
+    message, code = f"{url} answered {response.status_code}: {response.text[:300]}", ""
+    try:
+        error = orjson.loads(response.content)["error"]
+        message, code = str(error["message"]), str(error.get("code"))
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        pass
+    if response.status_code in WAIT_STATUSES or code in WAIT_CODES:
+        return Waiting(message, _seconds(response.headers.get("retry-after")))
+    return Unreadable(message) if response.status_code >= 500 else ItemFailed(message)
+
+
+def _seconds(retry_after: str | None) -> float:
+    try:
+        return min(max(float(retry_after or 1.0), 0.05), 30.0)
+    except ValueError:
+        return 1.0
+
+
+def _answer(url: str, reply: JsonObject) -> Answer:
+    try:
+        choice = reply["choices"][0]
+        text = choice["message"]["content"]
+    except (KeyError, IndexError, TypeError) as error:
+        raise Unreadable(f"{url}: expected a chat completion, got {str(reply)[:200]}") from error
+    if not isinstance(text, str):
+        raise Unreadable(f"{url}: expected text in the message, got {str(choice)[:200]}")
+    usage = reply.get("usage") or {}
+    tokens = {name: int(usage.get(name) or 0) for name in ("prompt_tokens", "completion_tokens")}
+    return Answer(text, str(choice.get("finish_reason") or "stop"), Usage(**tokens, calls=1))
+
+
+def _read(model: type[Model], reply: JsonObject) -> Model:
+    try:
+        return model.model_validate(reply)
+    except ValidationError as error:
+        raise Unreadable(f"expected {model.__name__}, got {str(reply)[:200]}: {error}") from error

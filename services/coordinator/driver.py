@@ -1,0 +1,165 @@
+"""The driver: whoever leads looks at every active run again and again and moves it through its phases.
+
+In: the state in Postgres. Out: tasks in the queue, jobs at the trainer, the next state in Postgres.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from redis.exceptions import RedisError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.coordinator.clients import ItemFailed, Services, Unreadable, Waiting
+from services.coordinator.leadership import LeadershipLost, heartbeat, leadership
+from services.coordinator.phases.drive import Drive, Office, Outcome, RunFailed
+from services.coordinator.phases.selecting import selecting
+from services.coordinator.phases.tasked import assessing, augmenting, evaluating, teaching
+from services.coordinator.phases.training import pretraining, training
+from services.coordinator.queue import Queue, patiently
+from services.coordinator.repositories import iterations, pools, runs, tasks
+from services.coordinator.settings import CoordinatorSettings
+from services.coordinator.states import RESTING, Phase, first_phase, next_phase
+from services.coordinator.trainer import Trainer
+from shared import logs
+from shared.types import JsonObject
+
+PHASES: dict[str, Callable[[Drive, JsonObject], Awaitable[Outcome]]] = {
+    "pretraining": pretraining,
+    "teaching": teaching,
+    "training": training,
+    "evaluating": evaluating,
+    "assessing": assessing,
+    "selecting": selecting,
+    "augmenting": augmenting,
+}
+ELECTION_PAUSE_S = 1.0
+
+log = logs.get(__name__)
+
+
+async def drive(
+    settings: CoordinatorSettings, engine: AsyncEngine, queue: Queue, services: Services, trainer: Trainer
+) -> None:
+    """For ever: wait to lead, lead, and wait again when the lead is lost."""
+    while True:
+        try:
+            async with leadership(engine) as (leader, lock), asyncio.TaskGroup() as group:
+                log.info("leading", epoch=leader.epoch)
+                group.create_task(heartbeat(lock))
+                group.create_task(_lead(Office(leader, queue, services, trainer, settings)))
+        except* (LeadershipLost, DBAPIError) as lost:
+            log.warning("leadership_lost", reason=str(lost.exceptions[0])[:300])
+        except* Exception as unexpected:
+            log.error("driver_failed", exc_info=unexpected)
+        await asyncio.sleep(ELECTION_PAUSE_S)
+
+
+async def _lead(office: Office) -> None:
+    """A task for every active run, so that one that waits never holds up another."""
+    async with asyncio.TaskGroup() as group:
+        driven: dict[str, asyncio.Task[None]] = {}
+        while True:
+            if await patiently(office.queue.was_lost):
+                await patiently(office.queue.remember)  # first: what is lost after this is noticed again
+                office.generation += 1
+            async with office.leader.engine.connect() as c:
+                active = await runs.active(c)
+            for run_id in active:
+                if run_id not in driven or driven[run_id].done():
+                    driven[run_id] = group.create_task(_drive_run(Drive(office, run_id)))
+            await asyncio.sleep(office.settings.tick_s)
+
+
+async def _drive_run(drive: Drive) -> None:
+    """Until the run no longer runs and has given its lease back."""
+    while True:
+        async with drive.office.leader.engine.connect() as c:
+            run = await runs.get(c, drive.run_id)
+            iteration = await iterations.newest(c, drive.run_id)
+        if run is None:
+            return
+        drive.take(run)
+        if run["status"] != "running" and not run["holds_lease"]:
+            return
+        await asyncio.sleep(await _look(drive, iteration))
+
+
+async def _look(drive: Drive, iteration: JsonObject | None) -> float:
+    """One look at the run; the seconds until the next. What goes wrong is shown on the run."""
+    try:
+        if drive.run["status"] != "running":
+            await _stop(drive, iteration)
+        elif iteration is None:
+            await _start(drive)
+        else:
+            await _step(drive, iteration)
+        return drive.office.settings.tick_s
+    except (Waiting, Unreadable, RedisError) as error:
+        if iteration is not None and drive.run["status"] == "running":
+            await drive.show_waiting(iteration, str(error))
+        return max(drive.office.settings.tick_s, getattr(error, "retry_after_s", 1.0))
+    except (RunFailed, ItemFailed) as error:
+        await _fail(drive, error.message)
+    except (LeadershipLost, DBAPIError):
+        raise
+    except Exception as error:
+        log.error("run_failed", run_id=drive.run_id, exc_info=error)
+        await _fail(drive, f"{type(error).__name__}: {error}")
+    return drive.office.settings.tick_s
+
+
+async def _start(drive: Drive) -> None:
+    """Iteration 0, and the data set's instructions as the first pool."""
+    async with drive.office.leader.transaction() as c:
+        await pools.seed(c, drive.run_id, drive.run["dataset"])
+        await iterations.start(c, drive.run_id, 0, first_phase(0, drive.plan))
+
+
+async def _step(drive: Drive, iteration: JsonObject) -> None:
+    phase: Phase = iteration["phase"]
+    outcome = Outcome.OVER if phase in RESTING else await PHASES[phase](drive, iteration)
+    if outcome is Outcome.GOES_ON:
+        return
+    after: Phase | None = "complete"
+    if outcome is Outcome.OVER:
+        after = next_phase(iteration["number"], phase, drive.plan)
+    if after is None or after in RESTING:
+        await drive.release()
+    await _move(drive, iteration["number"], phase, after, exhausted=outcome is Outcome.EXHAUSTED)
+
+
+async def _move(drive: Drive, number: int, before: Phase, after: Phase | None, *, exhausted: bool) -> None:
+    """Into the next phase, into the next iteration, or to the run's end; one transaction."""
+    log.info("phase_over", run_id=drive.run_id, iteration=number, phase=before, next=after)
+    async with drive.office.leader.transaction() as c:
+        if after is not None:
+            await iterations.move(c, drive.run_id, number, before, after)
+            await tasks.forget(c, drive.run_id, number, before)
+        if exhausted:
+            reason = f"iteration {number}: nothing was {'selected' if before == 'selecting' else 'accepted'}"
+            await runs.end(c, drive.run_id, "exhausted", reason)
+        elif after is None and number >= drive.run["target"]:
+            await runs.end(c, drive.run_id, "finished")
+        elif after in {None, "complete"}:
+            await iterations.start(c, drive.run_id, number + 1, first_phase(number + 1, drive.plan))
+
+
+async def _stop(drive: Drive, iteration: JsonObject | None) -> None:
+    """The run was paused or came to its end while it had the trainer."""
+    cancelled = drive.run["status"] == "cancelled"
+    trains = iteration is not None and iteration["phase"] in {"pretraining", "training"}
+    if iteration is not None and trains and iteration["job_id"]:
+        if not cancelled:  # the job goes on while the run is paused; its lease lasts as long as it does
+            job = await drive.office.trainer.job(iteration["job_id"])
+            if job.get("status") in {"queued", "running"}:
+                return
+        else:
+            await drive.office.trainer.cancel_job(iteration["job_id"])
+    await drive.release()
+
+
+async def _fail(drive: Drive, message: str) -> None:
+    log.warning("run_stopped", run_id=drive.run_id, reason=message)
+    async with drive.office.leader.transaction() as c:
+        await runs.end(c, drive.run_id, "failed", message)

@@ -1,0 +1,108 @@
+"""Phases that are worked off by tasks, one an image: plan, publish, watch, plan again until nothing lacks."""
+
+import orjson
+
+from services.coordinator.matching import accuracy_by_kind
+from services.coordinator.phases.drive import Drive, Outcome
+from services.coordinator.repositories import iterations, outcomes, tasks, work
+from shared import logs
+from shared.types import JsonObject
+
+log = logs.get(__name__)
+
+
+async def teaching(drive: Drive, iteration: JsonObject) -> Outcome:
+    """Every instruction of the tuning pool gets its teacher answer, or a failure that says why not."""
+    return Outcome.OVER if await work_off(drive, iteration) else Outcome.GOES_ON
+
+
+async def evaluating(drive: Drive, iteration: JsonObject) -> Outcome:
+    """The newest student answers the held-out questions."""
+    await drive.lease(await checkpoint_of(drive, iteration))
+    if not await work_off(drive, iteration):
+        return Outcome.GOES_ON
+    async with drive.office.leader.transaction() as c:
+        results = await outcomes.heldout_results(c, drive.run_id, iteration["number"])
+        mean, by_kind = accuracy_by_kind(results)
+        await iterations.record(
+            c, drive.run_id, iteration["number"], heldout_accuracy=mean, heldout_by_kind=by_kind
+        )
+    return Outcome.OVER
+
+
+async def assessing(drive: Drive, iteration: JsonObject) -> Outcome:
+    """The student answers the whole cache pool and each answer is judged; the judge is fixed at the start."""
+    number, checkpoint = iteration["number"], await checkpoint_of(drive, iteration)
+    if iteration["judge"] is None:
+        await _fix_judge(drive, number)
+    if drive.run["holds_lease"] or await _students_lack(drive, number, checkpoint):
+        await drive.lease(checkpoint)
+    over = await work_off(drive, iteration)
+    if drive.run["holds_lease"] and not await _students_lack(drive, number, checkpoint):
+        await drive.release()
+    return Outcome.OVER if over else Outcome.GOES_ON
+
+
+async def augmenting(drive: Drive, iteration: JsonObject) -> Outcome:
+    """New instructions from the selected ones; the round is exhausted where (almost) none was accepted."""
+    if not await work_off(drive, iteration):
+        return Outcome.GOES_ON
+    async with drive.office.leader.transaction() as c:
+        counts = await outcomes.candidate_counts(c, drive.run_id, iteration["number"])
+        await iterations.record(c, drive.run_id, iteration["number"], **counts)
+    selected = iteration["difficult"] + iteration["easy"]
+    least = (drive.config.early_stop.min_accepted_share or 0) * selected
+    enough = counts["accepted"] > 0 and counts["accepted"] >= least
+    return Outcome.OVER if enough else Outcome.EXHAUSTED
+
+
+async def work_off(drive: Drive, iteration: JsonObject) -> bool:
+    """One look at the tasks of the iteration's phase; True when no image lacks a result any more."""
+    office, number, phase = drive.office, iteration["number"], iteration["phase"]
+    generation = office.generation
+    again = drive.published_generation != generation
+    async with office.leader.transaction() as c:
+        if not await tasks.count_open(c, drive.run_id, number, phase):
+            lacking = work.LACKING[phase]
+            if not await tasks.plan(c, drive.run_id, number, phase, lacking):
+                return True
+        bound = office.settings.published_at_once
+        keys = await tasks.publish(c, drive.run_id, number, phase, bound, again=again)
+        # before the commit: a task that was published and then rolled back is only published twice
+        await office.queue.publish([orjson.dumps(key.as_json()) for key in keys])
+    drive.published_generation = generation
+    if again and keys:
+        log.info("tasks_published_again", run_id=drive.run_id, phase=phase, num_tasks=len(keys))
+    if drive.wants_counting:
+        await _show(drive, iteration)
+    return False
+
+
+async def checkpoint_of(drive: Drive, iteration: JsonObject) -> str:
+    """The student of the iteration: its own checkpoint, else the newest before, else the base."""
+    if iteration["checkpoint"]:
+        return str(iteration["checkpoint"])
+    async with drive.office.leader.transaction() as c:
+        newest = await iterations.newest_checkpoint(c, drive.run_id, iteration["number"])
+    return newest or drive.config.student.base
+
+
+async def _fix_judge(drive: Drive, number: int) -> None:
+    engine = drive.engine("assessor")
+    identity = await drive.office.services.identity("assessor", engine, fresh=True)
+    judge = {**identity.model_dump(), "engine": None if engine is None else engine.model_dump()}
+    async with drive.office.leader.transaction() as c:
+        await outcomes.leave_unanswered_unjudged(c, drive.run_id, number)
+        await iterations.record(c, drive.run_id, number, judge=judge)
+
+
+async def _students_lack(drive: Drive, number: int, checkpoint: str) -> bool:
+    async with drive.office.leader.transaction() as c:
+        return await work.num_students_lacking(c, drive.run_id, number, checkpoint) > 0
+
+
+async def _show(drive: Drive, iteration: JsonObject) -> None:
+    async with drive.office.leader.engine.connect() as c:
+        done, total = await work.progress(c, drive.run_id, iteration["number"], iteration["phase"])
+        waiting = await tasks.waiting_note(c, drive.run_id)
+    await drive.show(iteration, done, total, waiting=waiting)

@@ -1,0 +1,151 @@
+"""Training (step 2): merge the answered pool into a file, hand it to the trainer, watch the job.
+
+Stage 1 (`pretraining`) does the same with captions. The file's content is its name at the trainer.
+"""
+
+import tempfile
+from collections.abc import AsyncIterator
+from itertools import groupby
+from pathlib import Path
+from typing import IO
+
+import orjson
+
+from services.coordinator.merge import Answered, training_line
+from services.coordinator.phases.drive import Drive, Outcome, RunFailed
+from services.coordinator.repositories import iterations, pools
+from shared.identity import digest
+from shared.types import JsonObject
+
+
+async def training(drive: Drive, iteration: JsonObject) -> Outcome:
+    """Stage 2: the student learns from the iteration's tuning pool, starting from its latest weights."""
+    if iteration["job_id"] is None:
+        await _hand_in(drive, iteration, "tune")
+        return Outcome.GOES_ON
+    return await _watch(drive, iteration)
+
+
+async def pretraining(drive: Drive, iteration: JsonObject) -> Outcome:
+    """Stage 1: the projector learns from the captions."""
+    if iteration["job_id"] is None:
+        await _hand_in(drive, iteration, "pretrain")
+        return Outcome.GOES_ON
+    return await _watch(drive, iteration)
+
+
+async def _hand_in(drive: Drive, iteration: JsonObject, stage: str) -> None:
+    number, trainer = iteration["number"], drive.office.trainer
+    await drive.show(iteration, waiting="the training file is being written and handed in")
+    with tempfile.TemporaryDirectory(prefix="comd-") as folder:
+        file = Path(folder) / f"{stage}-{number}.jsonl"
+        if not await _write(drive, number, stage, file):
+            raise RunFailed(
+                f"iteration {number}: there is nothing to train on; its {stage} data has no answered instruction"
+            )
+        file_id = await trainer.upload(file)
+    async with drive.office.leader.transaction() as c:
+        base = await iterations.newest_checkpoint(c, drive.run_id, number) or drive.config.student.base
+    failed_before = (iteration["training"] or {}).get("failed_jobs", 0)
+    body = {
+        "training_file": file_id,
+        "model": base,
+        "suffix": f"{drive.run['name']}-{number}"[:64],
+        "seed": drive.config.seed,
+        "stage": stage,
+        "hyperparameters": _hyperparameters(drive, number, stage),
+    }
+    key = digest("job", drive.run_id, number, stage, failed_before)
+    await drive.note_lease(True)
+    job = await trainer.create_job(body, key, drive.run_id)
+    async with drive.office.leader.transaction() as c:
+        await iterations.record(c, drive.run_id, number, job_id=job["id"])
+
+
+def _hyperparameters(drive: Drive, number: int, stage: str) -> JsonObject:
+    config = drive.config.training
+    if stage == "pretrain":
+        assert drive.config.pretraining is not None, "the phase is left out of a run without stage 1"
+        given = drive.config.pretraining.model_dump(exclude={"dataset"})
+    else:
+        given = config.model_dump(exclude={"first_epochs"})
+        if number == 1 and config.first_epochs is not None:
+            given["epochs"] = config.first_epochs
+    given["n_epochs"] = given.pop("epochs")
+    return given
+
+
+async def _watch(drive: Drive, iteration: JsonObject) -> Outcome:
+    job = await drive.office.trainer.job(iteration["job_id"])
+    metrics = job.get("metrics") or {}
+    status = job.get("status")
+    if status in {"failed", "cancelled"}:
+        await _forget_job(drive, iteration)
+        said = (job.get("error") or {}).get("message") or f"it was {status} at the trainer"
+        raise RunFailed(f"iteration {iteration['number']}: training job {job['id']} {status}: {said}")
+    if status == "succeeded":
+        async with drive.office.leader.transaction() as c:
+            await iterations.record(
+                c,
+                drive.run_id,
+                iteration["number"],
+                checkpoint=job["fine_tuned_model"],
+                train_loss=metrics.get("train_loss"),
+                training=metrics,
+            )
+        return Outcome.OVER
+    await drive.show(
+        iteration,
+        metrics.get("step"),
+        metrics.get("total_steps"),
+        unit="steps",
+        waiting="the trainer is busy with another run" if status == "queued" else None,
+        time_left_s=metrics.get("time_left_s"),
+        loss=metrics.get("loss"),
+        learning_rate=metrics.get("learning_rate"),
+        samples_per_s=metrics.get("samples_per_s"),
+    )
+    return Outcome.GOES_ON
+
+
+async def _forget_job(drive: Drive, iteration: JsonObject) -> None:
+    """So that a resumed run hands in a new job."""
+    failed_before = (iteration["training"] or {}).get("failed_jobs", 0)
+    async with drive.office.leader.transaction() as c:
+        await iterations.record(
+            c, drive.run_id, iteration["number"], job_id=None, training={"failed_jobs": failed_before + 1}
+        )
+
+
+async def _write(drive: Drive, number: int, stage: str, file: Path) -> int:
+    """The number of lines. The rows come image by image, so that no more than a batch is in memory."""
+    async with drive.office.leader.engine.connect() as c:
+        if stage == "pretrain":
+            assert drive.config.pretraining is not None
+            batches = pools.references(c, drive.config.pretraining.dataset)
+        else:
+            batches = pools.answered(c, drive.run_id, "tuning", number)
+        with file.open("wb") as out:
+            return await write_lines(batches, out)
+
+
+async def write_lines(batches: AsyncIterator[list[JsonObject]], out: IO[bytes]) -> int:
+    """Training lines from rows that are sorted by image; an image may span batches."""
+    num_lines, kept = 0, list[JsonObject]()
+    async for batch in batches:
+        rows = kept + batch
+        whole = [row for row in rows if row["image"] != rows[-1]["image"]]
+        kept = [row for row in rows if row["image"] == rows[-1]["image"]]
+        num_lines += _write_images(whole, out)
+    return num_lines + _write_images(kept, out)
+
+
+def _write_images(rows: list[JsonObject], out: IO[bytes]) -> int:
+    num_lines = 0
+    for image, group in groupby(rows, key=lambda row: str(row["image"])):
+        items = [
+            Answered(row["id"], row["dialogue"], row["turn"], row["text"], row["answer"]) for row in group
+        ]
+        out.write(orjson.dumps(training_line(image, items), option=orjson.OPT_APPEND_NEWLINE))
+        num_lines += 1
+    return num_lines

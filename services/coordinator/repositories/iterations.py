@@ -1,0 +1,108 @@
+"""Queries on iterations: their phases, counts and times."""
+
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.coordinator.database import to_json
+from services.coordinator.repositories.rows import execute, fetch, fetch_one
+from services.coordinator.states import Phase
+from shared.types import JsonObject
+
+COLUMNS = (
+    "number, phase, phase_started_at, created_at, seconds, tuning_pool, cache_pool, job_id, checkpoint, "
+    "train_loss, training, judge, difficult, easy, unjudged, mean_difficulty, accepted, rejected, "
+    "rejected_attempts, heldout_accuracy, heldout_by_kind"
+)
+JSON_COLUMNS = {"training", "judge", "heldout_by_kind"}
+
+
+async def newest(c: AsyncConnection, run_id: str) -> JsonObject | None:
+    return await fetch_one(
+        c,
+        f"SELECT {COLUMNS} FROM iterations WHERE run_id = :run_id ORDER BY number DESC LIMIT 1",
+        run_id=run_id,
+    )
+
+
+async def get(c: AsyncConnection, run_id: str, number: int) -> JsonObject | None:
+    return await fetch_one(
+        c,
+        f"SELECT {COLUMNS} FROM iterations WHERE run_id = :run_id AND number = :number",
+        run_id=run_id,
+        number=number,
+    )
+
+
+async def everything(c: AsyncConnection, run_id: str) -> list[JsonObject]:
+    return await fetch(
+        c, f"SELECT {COLUMNS} FROM iterations WHERE run_id = :run_id ORDER BY number", run_id=run_id
+    )
+
+
+async def start(c: AsyncConnection, run_id: str, number: int, phase: Phase) -> None:
+    """A new iteration; from the first on its tuning pool is there already, and is counted."""
+    await execute(
+        c,
+        """
+        INSERT INTO iterations (run_id, number, phase, tuning_pool, cache_pool)
+        SELECT :run_id, CAST(:number AS bigint), :phase,
+            CASE WHEN :number > 0 THEN count(*) FILTER (WHERE born_in = :number) END,
+            CASE WHEN :number > 0 THEN count(*) END
+        FROM instructions WHERE run_id = :run_id AND born_in <= :number
+        ON CONFLICT DO NOTHING
+        """,
+        run_id=run_id,
+        number=number,
+        phase=phase,
+    )
+
+
+async def move(c: AsyncConnection, run_id: str, number: int, before: Phase, after: Phase) -> None:
+    """Into the next phase; the seconds of the one that is over are kept."""
+    await execute(
+        c,
+        """
+        UPDATE iterations SET phase = :after, phase_started_at = now(),
+            seconds = CASE WHEN :before IN ('trained', 'complete') THEN seconds ELSE seconds
+                || jsonb_build_object(CAST(:before AS text),
+                    round(CAST(extract(epoch FROM now() - phase_started_at) AS numeric), 3)) END
+        WHERE run_id = :run_id AND number = :number AND phase = :before
+        """,
+        run_id=run_id,
+        number=number,
+        before=before,
+        after=after,
+    )
+
+
+async def record(c: AsyncConnection, run_id: str, number: int, **values: Any) -> None:
+    """Set columns of an iteration; the names come from our own code."""
+    changes = ", ".join(
+        f"{name} = CAST(:{name} AS jsonb)" if name in JSON_COLUMNS else f"{name} = :{name}" for name in values
+    )
+    ready = {
+        name: to_json(value) if name in JSON_COLUMNS and value is not None else value
+        for name, value in values.items()
+    }
+    await execute(
+        c,
+        f"UPDATE iterations SET {changes} WHERE run_id = :run_id AND number = :number",
+        run_id=run_id,
+        number=number,
+        **ready,
+    )
+
+
+async def newest_checkpoint(c: AsyncConnection, run_id: str, before: int) -> str | None:
+    """The checkpoint of the last training before iteration `before`."""
+    row = await fetch_one(
+        c,
+        """
+        SELECT checkpoint FROM iterations
+        WHERE run_id = :run_id AND number < :before AND checkpoint IS NOT NULL ORDER BY number DESC LIMIT 1
+        """,
+        run_id=run_id,
+        before=before,
+    )
+    return None if row is None else str(row["checkpoint"])

@@ -1,0 +1,150 @@
+"""Queries that close a phase: unanswered instructions, selection, counts of an iteration, held-out results."""
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.coordinator.repositories.rows import execute, fetch, fetch_one, scalar
+from services.coordinator.run_config import SelectionMode
+from shared.types import JsonObject
+
+CHOSEN: dict[SelectionMode, str] = {
+    "balanced": "is_difficult OR place <= num_difficult",
+    "difficult_only": "is_difficult AND place <= :number",
+    "easy_only": "NOT is_difficult AND place <= :number",
+    "random": "place_in_all <= :number",
+}
+
+
+async def leave_unanswered_unjudged(c: AsyncConnection, run_id: str, iteration: int) -> int:
+    """Without a teacher's answer there is nothing to compare with."""
+    return await execute(
+        c,
+        """
+        INSERT INTO verdicts (run_id, iteration, instruction_id, unjudged, reason, runs)
+        SELECT i.run_id, CAST(:iteration AS bigint), i.id, true, 'the teacher gave no answer', '[]'
+        FROM instructions i
+        WHERE i.run_id = :run_id AND i.born_in <= :iteration AND NOT EXISTS (SELECT FROM bindings b
+            WHERE b.run_id = i.run_id AND b.instruction_id = i.id AND b.role = 'teacher')
+        ON CONFLICT DO NOTHING
+        """,
+        run_id=run_id,
+        iteration=iteration,
+    )
+
+
+async def select(
+    c: AsyncConnection,
+    run_id: str,
+    iteration: int,
+    *,
+    mode: SelectionMode,
+    number: int | None,
+    tau: float,
+    seed: int,
+) -> int:
+    """The production form of `selection.choose`: one statement over the iteration's verdicts."""
+    limit = "least(2 * num_difficult, num_judged)" if number is None else "CAST(:given AS bigint)"
+    chosen = CHOSEN[mode].replace(":number", limit)
+    return await execute(
+        c,
+        f"""
+        WITH judged AS (
+            SELECT instruction_id, difficulty >= :tau AS is_difficult,
+                encode(sha256(convert_to(CAST(:seed AS text) || '|' || instruction_id, 'UTF8')), 'hex')
+                    COLLATE "C" AS draw
+            FROM verdicts WHERE run_id = :run_id AND iteration = :iteration AND NOT unjudged
+        ), ranked AS (
+            SELECT instruction_id, is_difficult,
+                row_number() OVER (PARTITION BY is_difficult ORDER BY draw) AS place,
+                row_number() OVER (ORDER BY draw) AS place_in_all,
+                count(*) FILTER (WHERE is_difficult) OVER () AS num_difficult,
+                count(*) OVER () AS num_judged
+            FROM judged
+        )
+        INSERT INTO selections (run_id, iteration, instruction_id, kind)
+        SELECT :run_id, CAST(:iteration AS bigint), instruction_id,
+            CASE WHEN is_difficult THEN 'difficult' ELSE 'easy' END
+        FROM ranked WHERE {chosen}
+        ON CONFLICT DO NOTHING
+        """,
+        run_id=run_id,
+        iteration=iteration,
+        tau=tau,
+        seed=str(seed),
+        **({} if number is None else {"given": number}),
+    )
+
+
+async def verdict_counts(c: AsyncConnection, run_id: str, iteration: int) -> JsonObject:
+    row = await fetch_one(
+        c,
+        """
+        SELECT count(*) FILTER (WHERE unjudged) AS unjudged, avg(difficulty) AS mean_difficulty
+        FROM verdicts WHERE run_id = :run_id AND iteration = :iteration
+        """,
+        run_id=run_id,
+        iteration=iteration,
+    )
+    return row or {}
+
+
+async def selection_counts(c: AsyncConnection, run_id: str, iteration: int) -> JsonObject:
+    row = await fetch_one(
+        c,
+        """
+        SELECT count(*) FILTER (WHERE kind = 'difficult') AS difficult,
+            count(*) FILTER (WHERE kind = 'easy') AS easy
+        FROM selections WHERE run_id = :run_id AND iteration = :iteration
+        """,
+        run_id=run_id,
+        iteration=iteration,
+    )
+    return row or {}
+
+
+async def candidate_counts(c: AsyncConnection, run_id: str, iteration: int) -> JsonObject:
+    """Accepted instructions, parents of which nothing was accepted, and rejected attempts."""
+    row = await fetch_one(
+        c,
+        """
+        SELECT count(*) FILTER (WHERE accepted) AS accepted,
+            (SELECT count(*) FROM selections s WHERE s.run_id = :run_id AND s.iteration = :iteration)
+                - count(*) FILTER (WHERE accepted) AS rejected,
+            count(*) FILTER (WHERE NOT accepted) AS rejected_attempts
+        FROM candidates WHERE run_id = :run_id AND iteration = :iteration
+        """,
+        run_id=run_id,
+        iteration=iteration,
+    )
+    return row or {}
+
+
+async def heldout_results(c: AsyncConnection, run_id: str, iteration: int) -> list[tuple[str, bool]]:
+    """Kind and correctness of every held-out question; one that could not be asked is wrong."""
+    rows = await fetch(
+        c,
+        """
+        SELECT d.task_type, coalesce(e.correct, false) AS correct
+        FROM runs r JOIN dataset_items d ON d.dataset = r.config->'evaluation'->>'dataset'
+        LEFT JOIN evaluation_answers e
+            ON e.run_id = r.id AND e.iteration = :iteration AND e.item_id = d.id
+        WHERE r.id = :run_id
+        """,
+        run_id=run_id,
+        iteration=iteration,
+    )
+    return [(row["task_type"], row["correct"]) for row in rows]
+
+
+async def num_failures(c: AsyncConnection, run_id: str, iteration: int, phase: str) -> int:
+    return int(
+        await scalar(
+            c,
+            """
+            SELECT count(*) FROM failures
+            WHERE run_id = :run_id AND iteration = :iteration AND phase = :phase
+            """,
+            run_id=run_id,
+            iteration=iteration,
+            phase=phase,
+        )
+    )

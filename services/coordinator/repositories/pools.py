@@ -1,0 +1,150 @@
+"""Queries on instructions: seeding a run, the two pools, and what an instruction's life was."""
+
+from collections.abc import AsyncIterator
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.coordinator.repositories.rows import execute, fetch, fetch_one
+from shared.types import JsonObject
+
+COLUMNS = "id, image, text, task_type, origin, parent, born_in, dialogue, turn"
+ROWS_AT_ONCE = 1000
+
+
+async def seed(c: AsyncConnection, run_id: str, dataset: str) -> int:
+    """Iteration 1's tuning pool: every item of the data set."""
+    return await execute(
+        c,
+        """
+        INSERT INTO instructions (run_id, id, image, text, task_type, origin, born_in, dialogue, turn)
+        SELECT :run_id, id, image, text, task_type, 'seed', 1, dialogue, turn
+        FROM dataset_items WHERE dataset = :dataset ON CONFLICT DO NOTHING
+        """,
+        run_id=run_id,
+        dataset=dataset,
+    )
+
+
+async def page(
+    c: AsyncConnection, run_id: str, pool: str, iteration: int, after: int, limit: int
+) -> list[JsonObject]:
+    """A page of a pool in id order, from behind the id `after`."""
+    return await fetch(
+        c,
+        f"""
+        SELECT {COLUMNS} FROM instructions
+        WHERE run_id = :run_id AND {born(pool)} AND id > :after ORDER BY id LIMIT :limit
+        """,
+        run_id=run_id,
+        iteration=iteration,
+        after=after,
+        limit=limit,
+    )
+
+
+async def answered(
+    c: AsyncConnection, run_id: str, pool: str, iteration: int
+) -> AsyncIterator[list[JsonObject]]:
+    """The pool's answered instructions in batches, image by image, in an image's training order."""
+    result = await c.stream(
+        text(
+            f"""
+            SELECT i.id, i.image, i.dialogue, i.turn, i.text, a.text AS answer
+            FROM instructions i
+            JOIN bindings b ON b.run_id = i.run_id AND b.instruction_id = i.id
+                AND b.role = 'teacher' AND b.checkpoint = ''
+            JOIN answers a ON a.request_hash = b.request_hash
+            WHERE i.run_id = :run_id AND {born(pool)}
+            ORDER BY i.image COLLATE "C", i.dialogue COLLATE "C" NULLS LAST, i.turn, i.id
+            """
+        ),
+        {"run_id": run_id, "iteration": iteration},
+    )
+    async for rows in result.mappings().partitions(ROWS_AT_ONCE):
+        yield [dict(row) for row in rows]
+
+
+async def references(c: AsyncConnection, dataset: str) -> AsyncIterator[list[JsonObject]]:
+    """A pre-training data set's captions, one turn each, in batches."""
+    result = await c.stream(
+        text(
+            """
+            SELECT id, image, dialogue, turn, text, reference AS answer FROM dataset_items
+            WHERE dataset = :dataset ORDER BY image COLLATE "C", id
+            """
+        ),
+        {"dataset": dataset},
+    )
+    async for rows in result.mappings().partitions(ROWS_AT_ONCE):
+        yield [dict(row) for row in rows]
+
+
+async def get(c: AsyncConnection, run_id: str, instruction_id: int) -> JsonObject | None:
+    return await fetch_one(
+        c,
+        f"SELECT {COLUMNS} FROM instructions WHERE run_id = :run_id AND id = :id",
+        run_id=run_id,
+        id=instruction_id,
+    )
+
+
+async def ancestry(c: AsyncConnection, run_id: str, instruction_id: int) -> list[JsonObject]:
+    """From the instruction up to the seed it comes from."""
+    return await fetch(
+        c,
+        f"""
+        WITH RECURSIVE up AS (
+            SELECT {COLUMNS}, 0 AS depth FROM instructions WHERE run_id = :run_id AND id = :id
+            UNION ALL
+            SELECT {", ".join(f"i.{name.strip()}" for name in COLUMNS.split(","))}, up.depth + 1
+            FROM instructions i JOIN up ON i.id = up.parent WHERE i.run_id = :run_id
+        )
+        SELECT {COLUMNS} FROM up ORDER BY depth
+        """,
+        run_id=run_id,
+        id=instruction_id,
+    )
+
+
+async def children(c: AsyncConnection, run_id: str, instruction_id: int) -> list[JsonObject]:
+    return await fetch(
+        c,
+        f"SELECT {COLUMNS} FROM instructions WHERE run_id = :run_id AND parent = :id ORDER BY born_in, id",
+        run_id=run_id,
+        id=instruction_id,
+    )
+
+
+async def answers(c: AsyncConnection, run_id: str, instruction_id: int) -> list[JsonObject]:
+    """Every answer that the instruction has, with the iteration whose checkpoint gave it."""
+    return await fetch(
+        c,
+        """
+        SELECT b.role, nullif(b.checkpoint, '') AS checkpoint, t.number AS iteration, a.text, a.finish_reason,
+            a.model_revision, a.prompt_version
+        FROM bindings b JOIN answers a USING (request_hash)
+        LEFT JOIN iterations t ON t.run_id = b.run_id AND t.checkpoint = b.checkpoint
+        WHERE b.run_id = :run_id AND b.instruction_id = :id ORDER BY b.role DESC, t.number
+        """,
+        run_id=run_id,
+        id=instruction_id,
+    )
+
+
+async def verdicts(c: AsyncConnection, run_id: str, instruction_id: int) -> list[JsonObject]:
+    return await fetch(
+        c,
+        """
+        SELECT iteration, unjudged, reason, teacher_score, student_score, difficulty, runs, model, revision,
+            prompt_version
+        FROM verdicts WHERE run_id = :run_id AND instruction_id = :id ORDER BY iteration
+        """,
+        run_id=run_id,
+        id=instruction_id,
+    )
+
+
+def born(pool: str) -> str:
+    """What makes an instruction part of a pool; both are views on one table."""
+    return {"tuning": "born_in = :iteration", "cache": "born_in <= :iteration"}[pool]

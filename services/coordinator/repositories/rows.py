@@ -1,0 +1,46 @@
+"""One statement, its rows as dicts: the small frame that every repository query runs in."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.coordinator.database import to_json
+from shared.types import JsonObject
+
+
+async def fetch(c: AsyncConnection, sql: str, **values: Any) -> list[JsonObject]:
+    """All rows."""
+    return [dict(row) for row in (await c.execute(text(sql), values)).mappings()]
+
+
+async def fetch_one(c: AsyncConnection, sql: str, **values: Any) -> JsonObject | None:
+    """The row, or None where there is none."""
+    row = (await c.execute(text(sql), values)).mappings().first()
+    return None if row is None else dict(row)
+
+
+async def scalar(c: AsyncConnection, sql: str, **values: Any) -> Any:
+    return (await c.execute(text(sql), values)).scalar()
+
+
+async def execute(c: AsyncConnection, sql: str, **values: Any) -> int:
+    """The number of rows that changed."""
+    return int((await c.execute(text(sql), values)).rowcount)
+
+
+async def insert(c: AsyncConnection, table: str, rows: Sequence[Mapping[str, Any]]) -> int:
+    """Insert rows of equal keys in one statement; those whose natural key is there already change nothing.
+
+    The names come from our own code, never from a request.
+    """
+    if not rows:
+        return 0
+    columns = ", ".join(rows[0])
+    source = f"json_populate_recordset(NULL::{table}, CAST(:rows AS json))"
+    return await execute(
+        c,
+        f"INSERT INTO {table} ({columns}) SELECT {columns} FROM {source} ON CONFLICT DO NOTHING",
+        rows=to_json(rows),
+    )

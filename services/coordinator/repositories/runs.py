@@ -1,0 +1,120 @@
+"""Queries on runs."""
+
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.coordinator.database import to_json
+from services.coordinator.repositories.rows import execute, fetch, fetch_one, insert
+from services.coordinator.states import RunStatus
+from shared.types import JsonObject
+
+COLUMNS = (
+    "id, name, dataset, config, engines, status, target, holds_lease, progress, error, created_at, updated_at"
+)
+
+
+async def create(
+    c: AsyncConnection, run_id: str, name: str, dataset: str, config: JsonObject, engines: JsonObject
+) -> None:
+    await execute(
+        c,
+        """
+        INSERT INTO runs (id, name, dataset, config, engines, status, target, progress)
+        VALUES (:id, :name, :dataset, CAST(:config AS jsonb), CAST(:engines AS jsonb), 'created', 0, '{}')
+        """,
+        id=run_id,
+        name=name,
+        dataset=dataset,
+        config=to_json(config),
+        engines=to_json(engines),
+    )
+
+
+async def get(c: AsyncConnection, run_id: str, *, for_update: bool = False) -> JsonObject | None:
+    lock = " FOR UPDATE" if for_update else ""
+    return await fetch_one(c, f"SELECT {COLUMNS} FROM runs WHERE id = :id{lock}", id=run_id)
+
+
+async def everything(c: AsyncConnection) -> list[JsonObject]:
+    return await fetch(c, f"SELECT {COLUMNS} FROM runs ORDER BY created_at DESC, id")
+
+
+async def active(c: AsyncConnection) -> list[str]:
+    """Runs that the driver has to look at: running, or with a lease to give back."""
+    rows = await fetch(
+        c, "SELECT id FROM runs WHERE status = 'running' OR holds_lease ORDER BY created_at, id"
+    )
+    return [row["id"] for row in rows]
+
+
+async def set_status(c: AsyncConnection, run_id: str, status: RunStatus, error: str | None = None) -> None:
+    await execute(
+        c,
+        "UPDATE runs SET status = :status, error = :error, updated_at = now() WHERE id = :id",
+        id=run_id,
+        status=status,
+        error=error,
+    )
+
+
+async def end(c: AsyncConnection, run_id: str, status: RunStatus, error: str | None = None) -> None:
+    """A running run comes to its end; one that a person stopped meanwhile stays as it is."""
+    await execute(
+        c,
+        """
+        UPDATE runs SET status = :status, error = :error, updated_at = now(), progress = '{}'
+        WHERE id = :id AND status = 'running'
+        """,
+        id=run_id,
+        status=status,
+        error=error,
+    )
+
+
+async def add_trainings(c: AsyncConnection, run_id: str, count: int) -> None:
+    await execute(
+        c,
+        "UPDATE runs SET target = target + :count, updated_at = now() WHERE id = :id",
+        id=run_id,
+        count=count,
+    )
+
+
+async def set_engine(c: AsyncConnection, run_id: str, role: str, spec: JsonObject) -> None:
+    await execute(
+        c,
+        """
+        UPDATE runs SET updated_at = now(),
+            engines = jsonb_set(engines, ARRAY[CAST(:role AS text)], CAST(:spec AS jsonb))
+        WHERE id = :id
+        """,
+        id=run_id,
+        role=role,
+        spec=to_json(spec),
+    )
+
+
+async def set_progress(c: AsyncConnection, run_id: str, progress: JsonObject) -> None:
+    await execute(
+        c,
+        "UPDATE runs SET progress = CAST(:progress AS jsonb), updated_at = now() WHERE id = :id",
+        id=run_id,
+        progress=to_json(progress),
+    )
+
+
+async def set_holds_lease(c: AsyncConnection, run_id: str, held: bool) -> None:
+    await execute(c, "UPDATE runs SET holds_lease = :held WHERE id = :id", id=run_id, held=held)
+
+
+async def honoured(c: AsyncConnection, run_id: str, key: str) -> JsonObject | None:
+    """The body of the request that had this Idempotency-Key."""
+    row = await fetch_one(
+        c, "SELECT body FROM requests WHERE run_id = :run_id AND key = :key", run_id=run_id, key=key
+    )
+    return None if row is None else row["body"]
+
+
+async def honour(c: AsyncConnection, run_id: str, key: str, body: dict[str, Any]) -> None:
+    await insert(c, "requests", [{"run_id": run_id, "key": key, "body": body}])

@@ -1,0 +1,146 @@
+"""Queries that say what a phase still lacks, how far it is, and what a task needs to do its share.
+
+All take `run_id` and `iteration`; the assessment also the student's `checkpoint`.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.coordinator.repositories.rows import fetch, fetch_one
+from shared.types import JsonObject
+
+TEACHER_ANSWER = """
+    LEFT JOIN bindings tb ON tb.run_id = i.run_id AND tb.instruction_id = i.id
+        AND tb.role = 'teacher' AND tb.checkpoint = ''
+"""
+UNFAILED = """
+    NOT EXISTS (SELECT FROM failures f WHERE f.run_id = i.run_id AND f.iteration = :iteration
+        AND f.phase = '{phase}' AND f.image = i.image AND f.instruction_id IN (0, i.id))
+"""
+TEACHING = f"""
+    FROM instructions i {TEACHER_ANSWER}
+    WHERE i.run_id = :run_id AND i.born_in = :iteration AND tb.run_id IS NULL
+        AND {UNFAILED.format(phase="teaching")}
+"""
+ASSESSING = f"""
+    FROM instructions i {TEACHER_ANSWER}
+    LEFT JOIN verdicts v ON v.run_id = i.run_id AND v.iteration = :iteration AND v.instruction_id = i.id
+    WHERE i.run_id = :run_id AND i.born_in <= :iteration AND v.run_id IS NULL
+        AND {UNFAILED.format(phase="assessing")}
+"""
+AUGMENTING = f"""
+    FROM selections s JOIN instructions i ON i.run_id = s.run_id AND i.id = s.instruction_id
+    WHERE s.run_id = :run_id AND s.iteration = :iteration
+        AND NOT EXISTS (SELECT FROM candidates c WHERE c.run_id = s.run_id AND c.iteration = s.iteration
+            AND c.parent = s.instruction_id)
+        AND {UNFAILED.format(phase="augmenting")}
+"""
+EVALUATING = f"""
+    FROM (SELECT r.id AS run_id, d.* FROM runs r
+        JOIN dataset_items d
+        ON d.dataset = r.config->'evaluation'->>'dataset' WHERE r.id = :run_id) i
+    LEFT JOIN evaluation_answers e ON e.run_id = :run_id AND e.iteration = :iteration AND e.item_id = i.id
+    WHERE e.run_id IS NULL AND {UNFAILED.format(phase="evaluating")}
+"""
+LACKING = {
+    phase: f"SELECT i.image {rest}"
+    for phase, rest in {
+        "teaching": TEACHING,
+        "assessing": ASSESSING,
+        "augmenting": AUGMENTING,
+        "evaluating": EVALUATING,
+    }.items()
+}
+NUM_LACKING = {phase: f"SELECT count(*) AS num {query[14:]}" for phase, query in LACKING.items()}
+TOTAL = {
+    "teaching": "SELECT tuning_pool AS num FROM iterations WHERE run_id = :run_id AND number = :iteration",
+    "assessing": "SELECT cache_pool AS num FROM iterations WHERE run_id = :run_id AND number = :iteration",
+    "augmenting": "SELECT count(*) AS num FROM selections WHERE run_id = :run_id AND iteration = :iteration",
+    "evaluating": """
+        SELECT count(*) AS num FROM dataset_items d JOIN runs r
+        ON d.dataset = r.config->'evaluation'->>'dataset' WHERE r.id = :run_id AND CAST(:iteration AS bigint) >= 0
+    """,
+}
+INPUT = {
+    "teaching": f"SELECT i.image, i.id, i.text {TEACHING} AND i.image = ANY(:images) ORDER BY i.id",
+    "augmenting": f"SELECT i.image, i.id, i.text, i.task_type {AUGMENTING} AND i.image = ANY(:images) ORDER BY i.id",
+    "evaluating": f"""
+        SELECT i.image, i.id, i.text, i.reference, i.task_type {EVALUATING} AND i.image = ANY(:images) ORDER BY i.id
+    """,
+}
+ASSESSING_INPUT = f"""
+    SELECT i.image, i.id, i.text, ta.text AS teacher_answer, sa.text AS student_answer
+    {
+    ASSESSING.replace(
+        "WHERE",
+        '''
+    JOIN answers ta ON ta.request_hash = tb.request_hash
+    LEFT JOIN bindings sb ON sb.run_id = i.run_id AND sb.instruction_id = i.id
+        AND sb.role = 'student' AND sb.checkpoint = :checkpoint
+    LEFT JOIN answers sa ON sa.request_hash = sb.request_hash
+    WHERE''',
+        1,
+    )
+} AND i.image = ANY(:images) ORDER BY i.id
+"""
+
+
+async def progress(c: AsyncConnection, run_id: str, iteration: int, phase: str) -> tuple[int, int]:
+    """Done and total of a phase, in instructions (parents, held-out questions)."""
+    lacking = await fetch_one(c, NUM_LACKING[phase], run_id=run_id, iteration=iteration)
+    total = await fetch_one(c, TOTAL[phase], run_id=run_id, iteration=iteration)
+    num_total = int((total or {}).get("num") or 0)
+    return num_total - int((lacking or {}).get("num") or 0), num_total
+
+
+async def num_students_lacking(c: AsyncConnection, run_id: str, iteration: int, checkpoint: str) -> int:
+    """How many instructions of the cache pool the student is still to answer for a verdict."""
+    row = await fetch_one(
+        c,
+        f"""
+        SELECT count(*) AS num {ASSESSING} AND NOT EXISTS (SELECT FROM bindings sb WHERE sb.run_id = i.run_id
+            AND sb.instruction_id = i.id AND sb.role = 'student' AND sb.checkpoint = :checkpoint)
+        """,
+        run_id=run_id,
+        iteration=iteration,
+        checkpoint=checkpoint,
+    )
+    return int((row or {})["num"])
+
+
+async def inputs(
+    c: AsyncConnection, run_id: str, iteration: int, phase: str, images: Sequence[str], checkpoint: str
+) -> list[JsonObject]:
+    """What the tasks of these images have to do, in id order."""
+    values: dict[str, Any] = {"run_id": run_id, "iteration": iteration, "images": list(images)}
+    if phase == "assessing":
+        return await fetch(c, ASSESSING_INPUT, checkpoint=checkpoint, **values)
+    return await fetch(c, INPUT[phase], **values)
+
+
+async def existing_texts(
+    c: AsyncConnection, run_id: str, iteration: int, images: Sequence[str]
+) -> list[JsonObject]:
+    """Every text that the images have in the cache pool, in id order."""
+    return await fetch(
+        c,
+        """
+        SELECT image, text FROM instructions
+        WHERE run_id = :run_id AND born_in <= :iteration AND image = ANY(:images) ORDER BY id
+        """,
+        run_id=run_id,
+        iteration=iteration,
+        images=list(images),
+    )
+
+
+async def known_answers(c: AsyncConnection, hashes: Sequence[str]) -> dict[str, JsonObject]:
+    """Answers that somebody got already, by the hash of their request."""
+    rows = await fetch(
+        c,
+        "SELECT request_hash, text, finish_reason FROM answers WHERE request_hash = ANY(:hashes)",
+        hashes=list(hashes),
+    )
+    return {row["request_hash"]: row for row in rows}

@@ -1,0 +1,110 @@
+"""One run's settings, as `configs/*.toml` hold them. In: a dict. Out: a frozen RunConfig, or a refusal by key.
+
+The defaults are the paper's (arXiv 2311.08213) wherever it gives a number.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from shared.errors import Unprocessable
+from shared.settings import explain, known_keys
+from shared.types import EngineSpec
+
+SelectionMode = Literal["balanced", "difficult_only", "easy_only", "random"]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SelectionConfig(Section):
+    mode: SelectionMode = "balanced"  # section 3.3: the difficult ones and as many easy ones
+    number: int | None = Field(None, ge=1, description="how many; default: as many as balanced would take")
+
+    @model_validator(mode="after")
+    def _number_has_a_use(self) -> "SelectionConfig":
+        if self.mode == "balanced" and self.number is not None:
+            raise ValueError("number belongs to the modes difficult_only, easy_only and random")
+        return self
+
+
+class RoleConfig(Section):
+    engine: EngineSpec | None = Field(None, description="default: the engine that the role service has")
+
+
+class StudentConfig(Section):
+    base: str = Field("base", description="a base student that the trainer knows")
+    temperature: float = Field(0.5, ge=0, le=2)  # section 4.1
+    max_tokens: int = Field(512, ge=1)
+
+
+class TrainingConfig(Section):
+    epochs: float = Field(1, gt=0)  # section 4.1: one epoch an iteration
+    first_epochs: float | None = Field(None, gt=0, description="of the first training; default: epochs")
+    batch_size: int = Field(16, ge=1)  # section 4.1, over all devices
+    learning_rate: float = Field(2e-5, gt=0)  # section 4.1
+    warmup_ratio: float = Field(0.03, ge=0, lt=1)  # section 4.1
+    max_length: int = Field(2048, ge=16)  # the LLaVA recipe; the paper is silent
+
+
+class PretrainingConfig(Section):
+    dataset: str
+    epochs: float = Field(1, gt=0)  # the LLaVA recipe; the paper is silent
+    batch_size: int = Field(16, ge=1)  # section 4.1
+    learning_rate: float = Field(2e-3, gt=0)  # section 4.1, stage 1
+    warmup_ratio: float = Field(0.03, ge=0, lt=1)
+    max_length: int = Field(2048, ge=16)
+
+
+class EvaluationConfig(Section):
+    dataset: str
+    max_tokens: int = Field(64, ge=1)
+
+
+class EarlyStopConfig(Section):
+    min_accepted_share: float | None = Field(
+        None, ge=0, le=1, description="accepted per selected; below it the run ends as exhausted"
+    )
+
+
+class RunConfig(Section):
+    seed: int = Field(0, ge=0)
+    trainings: int = Field(4, ge=1)  # section 4.1: four, with three rounds of augmentation between them
+    tau: float = Field(0.33, ge=0, le=1)  # section 4.4: the best of 0, 0.33, 0.67, 1
+    selection: SelectionConfig = SelectionConfig()
+    teacher: RoleConfig = RoleConfig()
+    assessor: RoleConfig = RoleConfig()
+    augmentor: RoleConfig = RoleConfig()
+    student: StudentConfig = StudentConfig()
+    training: TrainingConfig = TrainingConfig()
+    pretraining: PretrainingConfig | None = None
+    evaluation: EvaluationConfig | None = None
+    early_stop: EarlyStopConfig = EarlyStopConfig()
+
+    def engines(self) -> dict[str, EngineSpec]:
+        """The engines that this run brings along, by role."""
+        roles = {"teacher": self.teacher, "assessor": self.assessor, "augmentor": self.augmentor}
+        return {role: section.engine for role, section in roles.items() if section.engine is not None}
+
+
+def parse_run_config(values: Mapping[str, Any]) -> RunConfig:
+    """RunConfig from TOML or JSON values; Unprocessable with the key's name and what is allowed there."""
+    try:
+        return RunConfig.model_validate(dict(values))
+    except ValidationError as error:
+        allowed = [line for item in error.errors() if (line := _allowed(item["type"], item["loc"]))]
+        raise Unprocessable("\n".join([explain(error), *dict.fromkeys(allowed)])) from error
+
+
+def _allowed(kind: str, loc: tuple[int | str, ...]) -> str | None:
+    """The keys that stand beside an unknown one."""
+    if kind != "extra_forbidden":
+        return None
+    model: Any = RunConfig
+    for part in loc[:-1]:
+        annotation = model.model_fields[str(part)].annotation
+        model = next(kind for kind in (annotation, *getattr(annotation, "__args__", ())) if kind)
+    where = ".".join(str(part) for part in loc[:-1]) or "the top level"
+    return f"allowed in {where}: {', '.join(known_keys(model))}"

@@ -1,0 +1,47 @@
+"""Settings of the coordinator and of its workers: one model, so that both can share one environment."""
+
+import os
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from shared.keys import home
+from shared.settings import ProcessSettings, default_image_store
+
+
+class CoordinatorSettings(ProcessSettings):
+    model_config = SettingsConfigDict(env_prefix="COMD_COORDINATOR_")
+
+    host: str = "127.0.0.1"
+    port: int = Field(8100, ge=1, le=65535)
+    database_url: str = Field(
+        default_factory=lambda: os.environ.get("DATABASE_URL") or "postgresql://127.0.0.1:5432/comd",
+        description="a Postgres server; DATABASE_URL is honoured",
+    )
+    redis_url: str = Field(
+        default_factory=lambda: os.environ.get("REDIS_URL") or "redis://127.0.0.1:6379/0",
+        description="a Redis server; REDIS_URL is honoured",
+    )
+    image_store: str = Field(default_factory=default_image_store)
+    data_roots: tuple[Path, ...] = Field(
+        default_factory=lambda: _data_roots(), description="data sets are read only below these folders"
+    )
+    teacher_url: str = "http://127.0.0.1:8102"
+    assessor_url: str = "http://127.0.0.1:8103"
+    augmentor_url: str = "http://127.0.0.1:8104"
+    trainer_url: str = "http://127.0.0.1:8105"
+    timeout_s: float = Field(600.0, gt=0, description="the longest wait for one reply of a service")
+    queue_name: str = Field("comd:tasks", description="the Redis stream; one per installation")
+    concurrency: int = Field(
+        32, ge=1, le=4096, description="worker: tasks at once, and calls to each service"
+    )
+    lease_s: float = Field(15.0, gt=0, description="a task without a sign of life for so long is given away")
+    tick_s: float = Field(0.2, gt=0, description="how often the driver looks at each run")
+    published_at_once: int = Field(512, ge=1, description="bound on the tasks in the queue (back-pressure)")
+
+
+def _data_roots() -> tuple[Path, ...]:
+    """`COMD_DATA_ROOTS`, separated as PATH is; else `data` below `COMD_HOME`."""
+    given = os.environ.get("COMD_DATA_ROOTS")
+    return tuple(Path(root) for root in given.split(os.pathsep)) if given else (home() / "data",)

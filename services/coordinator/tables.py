@@ -1,0 +1,248 @@
+"""The tables. Each has the natural unique key that makes a second write of the same result a no-op.
+
+`image` is a picture's sha256, or `text:...` shared by the instructions of a dialogue without a picture.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, DateTime, ForeignKey, Index, Text, func
+from sqlalchemy.dialects.postgresql import DOUBLE_PRECISION, JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Table(DeclarativeBase):
+    type_annotation_map = {  # noqa: RUF012
+        str: Text,
+        int: BigInteger,
+        float: DOUBLE_PRECISION,
+        datetime: DateTime(timezone=True),
+        dict[str, Any]: JSONB,
+        list[Any]: JSONB,
+    }
+
+
+def _now() -> Mapped[datetime]:
+    return mapped_column(server_default=func.now())
+
+
+def _run() -> Mapped[str]:
+    return mapped_column(ForeignKey("runs.id"), primary_key=True)
+
+
+class Dataset(Table):
+    __tablename__ = "datasets"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    purpose: Mapped[str]  # instruct | pretrain | evaluation
+    path: Mapped[str]
+    content_sha256: Mapped[str]
+    num_records: Mapped[int]
+    num_items: Mapped[int]
+    num_images: Mapped[int]
+    num_refused: Mapped[int]
+    refused: Mapped[list[Any]]  # the first refusals, with their reasons
+    created_at: Mapped[datetime] = _now()
+
+
+class DatasetItem(Table):
+    """One human turn; its reference answer is kept for pre-training and evaluation only."""
+
+    __tablename__ = "dataset_items"
+    dataset: Mapped[str] = mapped_column(ForeignKey("datasets.name"), primary_key=True)
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    image: Mapped[str]
+    text: Mapped[str]
+    task_type: Mapped[str]
+    dialogue: Mapped[str]
+    turn: Mapped[int]
+    reference: Mapped[str | None]
+    __table_args__ = (Index("dataset_items_by_image", "dataset", "image"),)
+
+
+class Leadership(Table):
+    """One row: the epoch of the newest driver. Every driver write checks it."""
+
+    __tablename__ = "leadership"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    epoch: Mapped[int]
+
+
+class Run(Table):
+    __tablename__ = "runs"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    dataset: Mapped[str] = mapped_column(ForeignKey("datasets.name"))
+    config: Mapped[dict[str, Any]]
+    engines: Mapped[dict[str, Any]]  # role -> EngineSpec, as swapped last
+    status: Mapped[str]
+    target: Mapped[int]  # trainings asked for
+    holds_lease: Mapped[bool] = mapped_column(server_default="false")
+    progress: Mapped[dict[str, Any]]
+    error: Mapped[str | None]
+    created_at: Mapped[datetime] = _now()
+    updated_at: Mapped[datetime] = _now()
+
+
+class Request(Table):
+    """An Idempotency-Key that was honoured."""
+
+    __tablename__ = "requests"
+    run_id: Mapped[str] = _run()
+    key: Mapped[str] = mapped_column(primary_key=True)
+    body: Mapped[dict[str, Any]]
+
+
+class Iteration(Table):
+    """What an iteration does not have (yet) is null."""
+
+    __tablename__ = "iterations"
+    run_id: Mapped[str] = _run()
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    phase: Mapped[str]
+    phase_started_at: Mapped[datetime] = _now()
+    created_at: Mapped[datetime] = _now()
+    seconds: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+    tuning_pool: Mapped[int | None]
+    cache_pool: Mapped[int | None]
+    job_id: Mapped[str | None]
+    checkpoint: Mapped[str | None]
+    train_loss: Mapped[float | None]
+    training: Mapped[dict[str, Any] | None]  # the job's last metrics
+    judge: Mapped[dict[str, Any] | None]  # fixed for the whole assessment
+    difficult: Mapped[int | None]
+    easy: Mapped[int | None]
+    unjudged: Mapped[int | None]
+    mean_difficulty: Mapped[float | None]
+    accepted: Mapped[int | None]
+    rejected: Mapped[int | None]  # selected parents of which nothing was accepted
+    rejected_attempts: Mapped[int | None]
+    heldout_accuracy: Mapped[float | None]
+    heldout_by_kind: Mapped[dict[str, Any] | None]
+
+
+class Instruction(Table):
+    __tablename__ = "instructions"
+    run_id: Mapped[str] = _run()
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    image: Mapped[str]
+    text: Mapped[str]
+    task_type: Mapped[str]
+    origin: Mapped[str]  # seed | augmented
+    parent: Mapped[int | None]
+    born_in: Mapped[int]
+    dialogue: Mapped[str | None]
+    turn: Mapped[int | None]
+    __table_args__ = (
+        Index("instructions_by_image", "run_id", "image"),
+        Index("instructions_by_birth", "run_id", "born_in", "id"),
+    )
+
+
+class Answer(Table):
+    """An answer by the hash of its whole request; shared by all runs."""
+
+    __tablename__ = "answers"
+    request_hash: Mapped[str] = mapped_column(primary_key=True)
+    role: Mapped[str]
+    model_revision: Mapped[str]
+    prompt_version: Mapped[str]
+    text: Mapped[str]
+    finish_reason: Mapped[str]
+    prompt_tokens: Mapped[int]
+    completion_tokens: Mapped[int]
+    created_at: Mapped[datetime] = _now()
+
+
+class Binding(Table):
+    """Which answer an instruction has: the teacher's (checkpoint empty), or a student checkpoint's."""
+
+    __tablename__ = "bindings"
+    run_id: Mapped[str] = _run()
+    instruction_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    role: Mapped[str] = mapped_column(primary_key=True)
+    checkpoint: Mapped[str] = mapped_column(primary_key=True)
+    request_hash: Mapped[str] = mapped_column(ForeignKey("answers.request_hash"))
+
+
+class Verdict(Table):
+    __tablename__ = "verdicts"
+    run_id: Mapped[str] = _run()
+    iteration: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    instruction_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    unjudged: Mapped[bool]
+    reason: Mapped[str | None]
+    teacher_score: Mapped[float | None]
+    student_score: Mapped[float | None]
+    difficulty: Mapped[float | None]
+    runs: Mapped[list[Any]]  # both orders as they came
+    model: Mapped[str | None]
+    revision: Mapped[str | None]
+    prompt_version: Mapped[str | None]
+
+
+class Selection(Table):
+    __tablename__ = "selections"
+    run_id: Mapped[str] = _run()
+    iteration: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    instruction_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    kind: Mapped[str]  # difficult | easy
+
+
+class Candidate(Table):
+    """Every attempt of the augmentor; an accepted one names the instruction that it became."""
+
+    __tablename__ = "candidates"
+    run_id: Mapped[str] = _run()
+    iteration: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    parent: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    attempt: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    text: Mapped[str]
+    accepted: Mapped[bool]
+    reason: Mapped[str | None]
+    rouge_l: Mapped[float | None]
+    nearest: Mapped[str | None]
+    instruction_id: Mapped[int | None]
+    revision: Mapped[str]
+    prompt_version: Mapped[str]
+
+
+class EvaluationAnswer(Table):
+    __tablename__ = "evaluation_answers"
+    run_id: Mapped[str] = _run()
+    iteration: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    item_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    request_hash: Mapped[str] = mapped_column(ForeignKey("answers.request_hash"))
+    correct: Mapped[bool]
+
+
+class Failure(Table):
+    """What could not be done, and why. `instruction_id` is 0 where it concerns the whole image."""
+
+    __tablename__ = "failures"
+    run_id: Mapped[str] = _run()
+    iteration: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    phase: Mapped[str] = mapped_column(primary_key=True)
+    image: Mapped[str] = mapped_column(primary_key=True)
+    instruction_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    reason: Mapped[str]
+    attempts: Mapped[int]
+
+
+class Task(Table):
+    """One image in one phase. The attempt number fences owners whose lease ran out."""
+
+    __tablename__ = "tasks"
+    run_id: Mapped[str] = _run()
+    iteration: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    phase: Mapped[str] = mapped_column(primary_key=True)
+    image: Mapped[str] = mapped_column(primary_key=True)
+    state: Mapped[str] = mapped_column(server_default="todo")
+    attempt: Mapped[int] = mapped_column(server_default="0")
+    errors: Mapped[int] = mapped_column(server_default="0")  # unexpected ends; deaths of workers do not count
+    owner: Mapped[str | None]
+    leased_until: Mapped[datetime | None]
+    published_at: Mapped[datetime | None]
+    note: Mapped[str | None]  # what it waits for
+    __table_args__ = (
+        Index("tasks_open", "run_id", "state", postgresql_where="state IN ('todo', 'published', 'leased')"),
+    )

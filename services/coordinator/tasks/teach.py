@@ -1,0 +1,67 @@
+"""Teaching: the teacher answers every instruction of one image that it has not answered yet (step 2)."""
+
+import asyncio
+
+from services.coordinator.clients import ItemFailed
+from services.coordinator.tasks.work import Request, Tools, Work, request
+from shared.types import JsonObject, RoleIdentity
+
+ATTEMPTS = 2  # the second at double length
+
+
+async def teach(work: Work, tools: Tools) -> None:
+    engine = work.engines.get("teacher")
+    identity = await tools.ask(work, "teacher", lambda: tools.services.identity("teacher", engine))
+    asked = {item["id"]: _requests(work, identity, item) for item in work.items}
+    known = await tools.known_answers([one.hash for requests in asked.values() for one in requests])
+    async with asyncio.TaskGroup() as group:
+        for instruction_id, requests in asked.items():
+            group.create_task(_teach_one(work, tools, instruction_id, requests, known))
+
+
+def _requests(work: Work, identity: RoleIdentity, item: JsonObject) -> list[Request]:
+    return [request(work, identity, item["text"], attempt) for attempt in range(ATTEMPTS)]
+
+
+async def _teach_one(
+    work: Work, tools: Tools, instruction_id: int, requests: list[Request], known: dict[str, JsonObject]
+) -> None:
+    """An answer that did not end by itself is kept, but neither bound nor trained on."""
+    for attempt, asked in enumerate(requests, 1):
+        try:
+            finish_reason, rows = await _answer(work, tools, asked, known)
+        except ItemFailed as error:
+            failure = work.failure(instruction_id, error.message, attempt)
+            await tools.keep(work, {"failures": [failure]})
+            return
+        if finish_reason == "stop":
+            binding = {
+                "run_id": work.run_id,
+                "instruction_id": instruction_id,
+                "role": "teacher",
+                "checkpoint": "",
+                "request_hash": asked.hash,
+            }
+            await tools.keep(work, {"answers": rows, "bindings": [binding]})
+            return
+        await tools.keep(work, {"answers": rows})
+    limit = requests[-1].sampling["max_tokens"]
+    reason = f"the answer did not end within {limit} tokens (finish reason {finish_reason})"
+    await tools.keep(work, {"failures": [work.failure(instruction_id, reason, ATTEMPTS)]})
+
+
+async def _answer(
+    work: Work, tools: Tools, asked: Request, known: dict[str, JsonObject]
+) -> tuple[str, list[JsonObject]]:
+    """The finish reason, and the row to keep where the answer is new."""
+    if stored := known.get(asked.hash):
+        return str(stored["finish_reason"]), []
+    engine = work.engines.get("teacher")
+    answer = await tools.ask(
+        work,
+        "teacher",
+        lambda: tools.services.chat(
+            "teacher", asked.identity.model, asked.image, asked.text, asked.sampling, asked.seed, engine
+        ),
+    )
+    return answer.finish_reason, [asked.row(answer)]

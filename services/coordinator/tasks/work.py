@@ -1,0 +1,153 @@
+"""What a task gets to do its work with, and how it asks a service: patiently, and visibly while it waits."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from services.coordinator.clients import Answer, ItemFailed, Services, Unreadable, Waiting
+from services.coordinator.committer import Rows
+from services.coordinator.merge import picture_of
+from services.coordinator.repositories.tasks import Claim
+from services.coordinator.run_config import RunConfig
+from shared.identity import request_hash, request_seed
+from shared.types import EngineSpec, JsonObject, RoleIdentity, Sampling
+
+UNREADABLE_TRIES = 3
+STUDENT_PROMPT = "student-1"
+
+Result = TypeVar("Result")
+
+
+@dataclass
+class Work:
+    """One claimed task: an image in one phase of an iteration."""
+
+    claim: Claim
+    config: RunConfig
+    engines: dict[str, EngineSpec]
+    checkpoint: str
+    judge: JsonObject
+    items: list[JsonObject]
+    texts: list[str] = field(default_factory=list)
+    note: str | None = None  # what it waits for
+
+    @property
+    def run_id(self) -> str:
+        return self.claim.key.run_id
+
+    @property
+    def iteration(self) -> int:
+        return self.claim.key.iteration
+
+    @property
+    def image(self) -> str | None:
+        return picture_of(self.claim.key.image)
+
+    def failure(self, instruction_id: int, reason: str, attempts: int) -> JsonObject:
+        """A row of `failures`; instruction 0 stands for the whole image."""
+        failed = {"instruction_id": instruction_id, "reason": reason[:2000], "attempts": attempts}
+        return {**self.claim.key.as_json(), **failed}
+
+
+@dataclass(frozen=True)
+class Tools:
+    """The services, the store and the limits that all tasks of a worker share."""
+
+    services: Services
+    commit: Callable[..., Awaitable[None]]
+    known_answers: Callable[[Sequence[str]], Awaitable[dict[str, JsonObject]]]
+    limits: dict[str, asyncio.Semaphore]
+
+    async def ask(self, work: Work, service: str, call: Callable[[], Awaitable[Result]]) -> Result:
+        """The service's reply. Waits for ever where nobody can answer; ItemFailed where it is of no use."""
+        unreadable = 0
+        while True:
+            try:
+                async with self.limits[service]:
+                    reply = await call()
+                work.note = None
+                return reply
+            except Waiting as error:
+                work.note = error.message
+                await asyncio.sleep(error.retry_after_s * random.uniform(0.7, 1.3))
+            except Unreadable as error:
+                unreadable += 1
+                if unreadable == UNREADABLE_TRIES:
+                    raise ItemFailed(f"no readable reply in {unreadable} tries: {error.message}") from error
+
+    async def keep(self, work: Work, rows: Rows, *, finish: bool = False) -> None:
+        """Commit rows of the task."""
+        await self.commit(work.claim, rows, finish=finish)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One chat request to teacher or student, with the name of its answer."""
+
+    identity: RoleIdentity
+    image: str | None
+    text: str
+    seed: int
+    sampling: JsonObject
+
+    @property
+    def hash(self) -> str:
+        return request_hash(
+            role=self.identity.role,
+            image=self.image,
+            text=self.text,
+            prompt_version=self.identity.prompt_version,
+            model_revision=self.identity.revision,
+            sampling=self.sampling,
+            seed=self.seed,
+        )
+
+    def row(self, answer: Answer) -> JsonObject:
+        """The row of `answers`."""
+        return {
+            "request_hash": self.hash,
+            "role": self.identity.role,
+            "model_revision": self.identity.revision,
+            "prompt_version": self.identity.prompt_version,
+            "text": answer.text,
+            "finish_reason": answer.finish_reason,
+            "prompt_tokens": answer.usage.prompt_tokens,
+            "completion_tokens": answer.usage.completion_tokens,
+        }
+
+
+def request(work: Work, identity: RoleIdentity, text: str, attempt: int = 0) -> Request:
+    """The request of an attempt; the second of a teacher may answer at double length."""
+    sampling: dict[str, Any] = identity.sampling.model_dump()
+    sampling["max_tokens"] *= attempt + 1
+    seed = request_seed(work.config.seed, identity.role, work.image, text, attempt)
+    return Request(identity, work.image, text, seed, sampling)
+
+
+def student_identity(checkpoint: str, temperature: float, max_tokens: int) -> RoleIdentity:
+    """A checkpoint is the student's model and its revision."""
+    return RoleIdentity(
+        role="student",
+        prompt_version=STUDENT_PROMPT,
+        model=checkpoint,
+        revision=checkpoint,
+        sampling=Sampling(temperature=temperature, max_tokens=max_tokens),
+    )
+
+
+async def student_answer(
+    work: Work, tools: Tools, asked: Request, known: dict[str, JsonObject]
+) -> tuple[str, Rows]:
+    """The student's answer, and the row to keep where it is new. One attempt: it is judged as it came."""
+    if stored := known.get(asked.hash):
+        return str(stored["text"]), {}
+    answer = await tools.ask(
+        work,
+        "student",
+        lambda: tools.services.chat(
+            "student", asked.identity.model, asked.image, asked.text, asked.sampling, asked.seed
+        ),
+    )
+    return answer.text, {"answers": [asked.row(answer)]}
