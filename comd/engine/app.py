@@ -120,9 +120,11 @@ async def _stream(batcher: Batcher, asked: ChatRequest) -> AsyncIterator[bytes]:
     """Server-sent events. Errors before the first token are raised here, as the answer's status."""
     loop = asyncio.get_running_loop()
     texts: asyncio.Queue[str | None] = asyncio.Queue()
-    future = asyncio.wrap_future(
-        batcher.ask(asked, lambda text: loop.call_soon_threadsafe(texts.put_nowait, text))
-    )
+
+    def hand_over(text: str) -> None:
+        loop.call_soon_threadsafe(texts.put_nowait, text)
+
+    future = asyncio.wrap_future(batcher.ask(asked, hand_over))
     future.add_done_callback(lambda _: texts.put_nowait(None))
     first = await texts.get()
     if first is None:

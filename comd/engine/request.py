@@ -41,12 +41,15 @@ def read(body: Any) -> ChatRequest:
         if body.get(name) not in allowed:
             raise BadRequest(f"{name}: {body[name]!r} is not supported by this engine; leave it out")
     max_tokens = body.get("max_completion_tokens") or body.get("max_tokens") or DEFAULT_MAX_TOKENS
+    max_tokens = int(_checked(max_tokens, int, "max_tokens", "a whole number from 1"))
+    if max_tokens < 1:
+        raise BadRequest(f"max_tokens: expected a whole number from 1, got {max_tokens}")
     seed = body.get("seed")
     return ChatRequest(
         model=_checked(body.get("model"), str, "model", "the name of a model"),
         dialogue=parse(body.get("messages")),
         temperature=float(_number(body, "temperature", 1.0, 0, 2)),
-        max_tokens=int(_checked(max_tokens, int, "max_tokens", "a whole number from 1", lowest=1)),
+        max_tokens=max_tokens,
         seed=secrets.randbits(31) if seed is None else int(_checked(seed, int, "seed", "a whole number")),
         stops=_stops(body.get("stop")),
         stream=bool(body.get("stream")),
@@ -54,8 +57,8 @@ def read(body: Any) -> ChatRequest:
     )
 
 
-def _checked(value: Any, kind: type, name: str, expected: str, lowest: int | None = None) -> Any:
-    if not isinstance(value, kind) or isinstance(value, bool) or (lowest is not None and value < lowest):
+def _checked(value: Any, kind: type, name: str, expected: str) -> Any:
+    if not isinstance(value, kind) or isinstance(value, bool):
         raise BadRequest(f"{name}: expected {expected}, got {str(value)[:60]!r}")
     return value
 

@@ -140,7 +140,7 @@ class Runner:
         plan = plan_of(job, model, self.files.path(job.asked.training_file), folder, self.settings)
         progress = Progress(job.id, folder, self.jobs)
         ranks = self.settings.num_devices
-        training = await self.parent.run("train", plan, folder / "log.txt", ranks, **rendezvous(ranks))
+        training = await self.parent.run("train", plan, folder / "log.txt", rendezvous(ranks), ranks)
         await self._until_over(training, job, progress)
         about = {**job.asked.model_dump(), "created_at": int(time.time()), "metrics": progress.metrics}
         arguments = {

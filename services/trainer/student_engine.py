@@ -75,7 +75,7 @@ class StudentEngine:
             "engine",
             {**self.settings, "port": port, "api_key_env": KEY_VARIABLE},
             self.log_file,
-            **{KEY_VARIABLE: key},
+            {KEY_VARIABLE: key},
         )
         self._program.exited.add_done_callback(self._ended)
         self.wire = Wire("127.0.0.1", port, key)
