@@ -2,13 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from comd.commands.connection import connect
 from comd.report import story
+from comd.report.page import all_iterations
 from comd.watch import summary_table, watch_run
 from shared.settings import read_toml
 
@@ -70,8 +71,8 @@ def show(name: Name, as_json: AsJson = False) -> None:
         print(json.dumps(report))
         return
     console = Console()
-    before: dict[str, Any] | None = None
-    for iteration in report["iterations"]:
+    before: story.Iteration | None = None
+    for iteration in all_iterations(report):
         for line in story.tell(iteration, before):
             console.print(line)
         before = iteration

@@ -9,7 +9,7 @@ from html import escape
 Point = tuple[float, float]  # iteration number, share in [0, 1]
 
 WIDTH, HEIGHT = 640, 300
-LEFT, RIGHT, TOP, BOTTOM = 44, 120, 16, 34
+LEFT, RIGHT, TOP, BOTTOM = 44, 130, 24, 34
 
 
 def accuracy_curve(main: Sequence[Point], others: Mapping[str, Sequence[Point]]) -> str:
@@ -29,7 +29,7 @@ def accuracy_curve(main: Sequence[Point], others: Mapping[str, Sequence[Point]])
     for index, (name, points) in enumerate(sorted(others.items())):
         parts.append(_polyline([(x(a), y(b)) for a, b in points], f"kind kind-{index}"))
         if name in ends:
-            parts.append(_label(x(last) + 10, ends[name] + 4, name, "start", f"kind-name kind-{index}"))
+            parts.append(_label(x(last) + 26, ends[name] + 4, name, "start", f"kind-name kind-{index}"))
     parts.append(_polyline([(x(a), y(b)) for a, b in main], "mean"))
     for number, share in main:
         parts.append(f'<circle class="mean" cx="{x(number):.1f}" cy="{y(share):.1f}" r="4"/>')

@@ -92,7 +92,7 @@ def _tell_competition(iteration: Iteration) -> list[str]:
         said.append(
             f"From these and {number(iteration.get('easy'))} easy ones the augmentor wrote "
             f"{number(iteration['accepted'])} new instructions; {number(iteration.get('rejected'))} attempts "
-            "were turned away as invalid or not novel."
+            f"were turned away as invalid or not novel, and {number(iteration.get('dropped'))} parents gave none."
         )
     return said
 

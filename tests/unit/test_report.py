@@ -32,8 +32,7 @@ def iteration(number: int, **more: Any) -> dict[str, Any]:
         "heldout_accuracy": 0.52,
         "heldout_by_kind": {"colour": 0.9, "count": 0.14},
         "seconds": {"teaching": 12.0, "training": 40.2, "selecting": 0.1},
-        "score_histogram": {"teacher": [0] * 9 + [10], "student": [5] + [0] * 8 + [5]},
-        "difficulty_histogram": [0, 5, 0, 0, 0, 0, 0, 0, 2, 3],
+        "dropped": 12,
         **more,
     }
 
@@ -47,27 +46,33 @@ START = iteration(
     heldout_accuracy=0.05,
     heldout_by_kind={"colour": 0.1, "count": 0.0},
     seconds={"pretraining": 20.0},
-    score_histogram=None,
-    difficulty_histogram=None,
 )
+HISTOGRAM = {
+    "iteration": 1,
+    "teacher": [0] * 9 + [10],
+    "student": [5] + [0] * 8 + [5],
+    "difficulty": [0, 5, 0, 0, 0, 0, 0, 0, 2, 3],
+}
 EXAMPLE = {
     "image": "ab" * 32,
-    "instruction": "What is <b>here</b>?",
-    "kind": "colour",
+    "text": "What is <b>here</b>?",
+    "task_type": "colour",
     "difficulty": 0.9,
     "iteration": 1,
-    "after_iteration": 2,
+    "answered_again_in": 2,
     "teacher_answer": "Red.",
-    "student_before": "Blue & green.",
-    "student_after": "Red.",
+    "student_answer": "Blue & green.",
+    "student_answer_after": "Red.",
     "runs": [{"order": "teacher_first", "teacher_score": 9, "student_score": 2, "evidence": "It is red."}],
     "new_question": "Name the colour there.",
 }
 REPORT = {
+    "run": {"config": {"tau": 0.33}},
     "start_accuracy": 0.05,
     "final_accuracy": 0.52,
-    "tau": 0.33,
-    "iterations": [START, iteration(1)],
+    "start": START,
+    "iterations": [iteration(1)],
+    "histograms": [HISTOGRAM],
     "examples": [EXAMPLE],
 }
 
