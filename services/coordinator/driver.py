@@ -92,8 +92,8 @@ async def _look(drive: Drive, iteration: JsonObject | None) -> float:
             await _stop(drive, iteration)
         elif iteration is None:
             await _start(drive)
-        else:
-            await _step(drive, iteration)
+        elif await _step(drive, iteration):
+            return 0.0  # the next phase begins at once
         return drive.office.settings.tick_s
     except (Waiting, Unreadable, RedisError) as error:
         if iteration is not None and drive.run["status"] == "running":
@@ -116,26 +116,30 @@ async def _start(drive: Drive) -> None:
         await iterations.start(c, drive.run_id, 0, first_phase(0, drive.plan))
 
 
-async def _step(drive: Drive, iteration: JsonObject) -> None:
+async def _step(drive: Drive, iteration: JsonObject) -> bool:
+    """One look at the iteration's phase; True where it is over."""
     phase: Phase = iteration["phase"]
     outcome = Outcome.OVER if phase in RESTING else await PHASES[phase](drive, iteration)
     if outcome is Outcome.GOES_ON:
-        return
+        return False
     after: Phase | None = "complete"
     if outcome is Outcome.OVER:
         after = next_phase(iteration["number"], phase, drive.plan)
     if after is None or after in RESTING:
         await drive.release()
     await _move(drive, iteration["number"], phase, after, exhausted=outcome is Outcome.EXHAUSTED)
+    return True
 
 
 async def _move(drive: Drive, number: int, before: Phase, after: Phase | None, *, exhausted: bool) -> None:
     """Into the next phase, into the next iteration, or to the run's end; one transaction."""
     log.info("phase_over", run_id=drive.run_id, iteration=number, phase=before, next=after)
+    drive.forget_shown()
     async with drive.office.leader.transaction() as c:
         if after is not None:
             await iterations.move(c, drive.run_id, number, before, after)
             await tasks.forget(c, drive.run_id, number, before)
+            await runs.set_progress(c, drive.run_id, {})
         if exhausted:
             reason = f"iteration {number}: nothing was {'selected' if before == 'selecting' else 'accepted'}"
             await runs.end(c, drive.run_id, "exhausted", reason)

@@ -37,7 +37,7 @@ async def _state(engine: AsyncEngine, run_id: str) -> JsonObject:
         run = await runs.get(c, run_id)
         rows = await iterations.everything(c, run_id)
     assert run is not None, "a run is never deleted"
-    state = {key: run[key] for key in ("id", "name", "status", "target", "progress", "error")}
+    state = {key: run[key] for key in ("id", "name", "status", "target", "progress", "reason")}
     return {**state, "iterations": [_short(row) for row in rows]}
 
 

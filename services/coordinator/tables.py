@@ -37,7 +37,7 @@ class Dataset(Table):
     path: Mapped[str]
     content_sha256: Mapped[str]
     num_records: Mapped[int]
-    num_items: Mapped[int]
+    num_instructions: Mapped[int]
     num_images: Mapped[int]
     num_refused: Mapped[int]
     refused: Mapped[list[Any]]  # the first refusals, with their reasons
@@ -78,7 +78,7 @@ class Run(Table):
     target: Mapped[int]  # trainings asked for
     holds_lease: Mapped[bool] = mapped_column(server_default="false")
     progress: Mapped[dict[str, Any]]
-    error: Mapped[str | None]
+    reason: Mapped[str | None]  # why it ended as it did
     created_at: Mapped[datetime] = _now()
     updated_at: Mapped[datetime] = _now()
 
@@ -114,8 +114,8 @@ class Iteration(Table):
     unjudged: Mapped[int | None]
     mean_difficulty: Mapped[float | None]
     accepted: Mapped[int | None]
-    rejected: Mapped[int | None]  # selected parents of which nothing was accepted
-    rejected_attempts: Mapped[int | None]
+    dropped: Mapped[int | None]  # selected parents of which nothing was accepted
+    rejected: Mapped[int | None]  # attempts turned away as invalid or not novel
     heldout_accuracy: Mapped[float | None]
     heldout_by_kind: Mapped[dict[str, Any] | None]
 

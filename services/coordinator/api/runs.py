@@ -143,10 +143,8 @@ async def _set(desk: Desk, run_id: str, status: RunStatus) -> Response:
 
 
 async def _view(c: AsyncConnection, run_id: str) -> JsonObject:
-    """The run, with where its newest iteration stands."""
-    run = await run_or_404(c, run_id)
-    newest = await iterations.newest(c, run_id) or {}
-    return {**run, "iteration": newest.get("number"), "phase": newest.get("phase")}
+    await run_or_404(c, run_id)
+    return await runs.view(c, run_id) or {}
 
 
 async def _is_repeat(c: AsyncConnection, run_id: str, key: str, count: int) -> bool:

@@ -20,8 +20,8 @@ SUMMARY = (
     "difficult",
     "easy",
     "accepted",
+    "dropped",
     "rejected",
-    "rejected_attempts",
     "unjudged",
     "mean_difficulty",
     "train_loss",
@@ -81,16 +81,32 @@ async def _report(c: AsyncConnection, run: JsonObject, num_examples: int) -> Jso
     rows = await iterations.everything(c, run["id"])
     accuracies = [row["heldout_accuracy"] for row in rows if row["heldout_accuracy"] is not None]
     start = rows[0]["heldout_accuracy"] if rows else None
+    histograms = await reports.histograms(c, run["id"])
     return {
-        "run": {key: run[key] for key in ("id", "name", "dataset", "status", "target", "config", "error")},
+        "run": {key: run[key] for key in ("id", "name", "dataset", "status", "target", "config", "reason")},
         "start_accuracy": start,
         "final_accuracy": accuracies[-1] if accuracies else None,
-        "start": {key: rows[0][key] for key in SUMMARY} if rows else None,
-        "iterations": [{key: row[key] for key in SUMMARY} for row in rows if row["number"] > 0],
-        "histograms": await reports.histograms(c, run["id"]),
-        "examples": [public(row) for row in await reports.examples(c, run["id"], num_examples)],
+        "tau": run["config"]["tau"],
+        "iterations": [{**_summary(row), **_histograms(histograms.get(row["number"]))} for row in rows],
+        "examples": [_example(row) for row in await reports.examples(c, run["id"], num_examples)],
         "warnings": [warning for row in rows if (warning := _warning(row))],
     }
+
+
+def _summary(row: JsonObject) -> JsonObject:
+    return {key: row[key] for key in SUMMARY}
+
+
+def _histograms(found: dict[str, list[int]] | None) -> JsonObject:
+    """Ten bins each: scores 1, 2 ... 10 by role; difficulty 0.0-0.1 ... 0.9-1.0. Null without verdicts."""
+    if found is None:
+        return {"score_histogram": None, "difficulty_histogram": None}
+    scores = {role: found[role] for role in ("teacher", "student")}
+    return {"score_histogram": scores, "difficulty_histogram": found["difficulty"]}
+
+
+def _example(row: JsonObject) -> JsonObject:
+    return public({**row, "image": picture_of(row["image"])})
 
 
 def _warning(row: JsonObject) -> str | None:

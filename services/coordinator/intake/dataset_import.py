@@ -35,7 +35,7 @@ async def _fill(c: AsyncConnection | None, reading: Reading) -> None:
     while (batch := await asyncio.to_thread(next, batches, None)) is not None:
         if c is not None:
             await datasets.add_items(c, batch)
-    if reading.num_items == 0:
+    if reading.num_instructions == 0:
         first = "; ".join(f"{one['record']}: {one['reason']}" for one in reading.refused[:3])
         raise Unprocessable(
             f"{reading.file.name} has no usable record ({reading.num_records} read); "

@@ -31,7 +31,7 @@ class Reading:
     purpose: Purpose
     store: ImageStore
     num_records: int = 0
-    num_items: int = 0
+    num_instructions: int = 0
     num_refused: int = 0
     refused: list[JsonObject] = field(default_factory=list)
     _content: Any = field(default_factory=hashlib.sha256)
@@ -57,7 +57,7 @@ class Reading:
             "path": str(self.file),
             "content_sha256": self._content.hexdigest(),
             "num_records": self.num_records,
-            "num_items": self.num_items,
+            "num_instructions": self.num_instructions,
             "num_images": len(set(self._sha256_of.values())),
             "num_refused": self.num_refused,
             "refused": self.refused,
@@ -97,7 +97,7 @@ class Reading:
         except (Refusal, ComdError) as error:
             self._refuse(name, str(error))
             return []
-        self.num_items += len(rows)
+        self.num_instructions += len(rows)
         return rows
 
     def _image(self, record: Record) -> str:

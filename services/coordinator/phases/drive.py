@@ -127,7 +127,7 @@ class Drive:
             "done": done,
             "total": total,
             "unit": unit,
-            "rate_per_s": None if rate is None else round(rate, 2),
+            "rate": None if rate is None else round(rate, 2),
             "time_left_s": time_left_s,
             "waiting": waiting,
             **more,
@@ -137,6 +137,10 @@ class Drive:
             async with self.office.leader.transaction() as c:
                 await runs.set_progress(c, self.run_id, progress)
             self._shown = progress
+
+    def forget_shown(self) -> None:
+        """Another phase begins: its progress is counted at once."""
+        self._shown, self._shown_at = {}, 0.0
 
     async def show_waiting(self, iteration: JsonObject, waiting: str) -> None:
         """The progress as it was shown last, with what is waited for."""

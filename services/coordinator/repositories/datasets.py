@@ -9,7 +9,7 @@ from services.coordinator.repositories.rows import execute, fetch, fetch_one, in
 from shared.types import JsonObject
 
 SUMMARY = (
-    "name, name AS id, purpose, path, content_sha256, num_records, num_items, num_images, num_refused, "
+    "name, name AS id, purpose, path, content_sha256, num_records, num_instructions, num_images, num_refused, "
     "refused, created_at"
 )
 
@@ -30,8 +30,8 @@ async def add(c: AsyncConnection, summary: JsonObject) -> bool:
             c,
             """
         INSERT INTO datasets
-            (name, purpose, path, content_sha256, num_records, num_items, num_images, num_refused, refused)
-        VALUES (:name, :purpose, :path, :content_sha256, :num_records, :num_items, :num_images, :num_refused,
+            (name, purpose, path, content_sha256, num_records, num_instructions, num_images, num_refused, refused)
+        VALUES (:name, :purpose, :path, :content_sha256, :num_records, :num_instructions, :num_images, :num_refused,
             CAST(:refused AS jsonb))
         ON CONFLICT DO NOTHING
         """,
@@ -51,7 +51,7 @@ async def complete(c: AsyncConnection, summary: JsonObject) -> None:
         c,
         """
         UPDATE datasets SET content_sha256 = :content_sha256, num_records = :num_records,
-            num_items = :num_items, num_images = :num_images, num_refused = :num_refused,
+            num_instructions = :num_instructions, num_images = :num_images, num_refused = :num_refused,
             refused = CAST(:refused AS jsonb)
         WHERE name = :name
         """,

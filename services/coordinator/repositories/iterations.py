@@ -11,8 +11,8 @@ from shared.types import JsonObject
 
 COLUMNS = (
     "number, phase, phase_started_at, created_at, seconds, tuning_pool, cache_pool, job_id, checkpoint, "
-    "train_loss, training, judge, difficult, easy, unjudged, mean_difficulty, accepted, rejected, "
-    "rejected_attempts, heldout_accuracy, heldout_by_kind"
+    "train_loss, training, judge, difficult, easy, unjudged, mean_difficulty, accepted, dropped, "
+    "rejected, heldout_accuracy, heldout_by_kind"
 )
 JSON_COLUMNS = {"training", "judge", "heldout_by_kind"}
 

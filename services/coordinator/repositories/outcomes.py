@@ -108,8 +108,8 @@ async def candidate_counts(c: AsyncConnection, run_id: str, iteration: int) -> J
         """
         SELECT count(*) FILTER (WHERE accepted) AS accepted,
             (SELECT count(*) FROM selections s WHERE s.run_id = :run_id AND s.iteration = :iteration)
-                - count(*) FILTER (WHERE accepted) AS rejected,
-            count(*) FILTER (WHERE NOT accepted) AS rejected_attempts
+                - count(*) FILTER (WHERE accepted) AS dropped,
+            count(*) FILTER (WHERE NOT accepted) AS rejected
         FROM candidates WHERE run_id = :run_id AND iteration = :iteration
         """,
         run_id=run_id,

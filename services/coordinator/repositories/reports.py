@@ -6,7 +6,7 @@ from services.coordinator.repositories.rows import fetch
 from shared.types import JsonObject
 
 
-async def histograms(c: AsyncConnection, run_id: str) -> list[JsonObject]:
+async def histograms(c: AsyncConnection, run_id: str) -> dict[int, dict[str, list[int]]]:
     """By iteration: how many scores of each role fall to 1, 2 ... 10, and difficulties to 0.0-0.1 ... 0.9-1.0."""
     rows = await fetch(
         c,
@@ -22,17 +22,11 @@ async def histograms(c: AsyncConnection, run_id: str) -> list[JsonObject]:
         """,
         run_id=run_id,
     )
-    found: dict[int, JsonObject] = {}
+    found: dict[int, dict[str, list[int]]] = {}
     for row in rows:
-        of_iteration = found.setdefault(
-            row["iteration"],
-            {
-                "iteration": row["iteration"],
-                **{what: [0] * 10 for what in ("teacher", "student", "difficulty")},
-            },
-        )
-        of_iteration[row["what"]][int(row["bin"]) - 1] = row["num"]
-    return list(found.values())
+        empty = {what: [0] * 10 for what in ("teacher", "student", "difficulty")}
+        found.setdefault(row["iteration"], empty)[row["what"]][int(row["bin"]) - 1] = row["num"]
+    return found
 
 
 async def examples(c: AsyncConnection, run_id: str, number: int) -> list[JsonObject]:
@@ -44,10 +38,9 @@ async def examples(c: AsyncConnection, run_id: str, number: int) -> list[JsonObj
             SELECT DISTINCT ON (instruction_id) instruction_id, iteration, student_score FROM verdicts
             WHERE run_id = :run_id AND NOT unjudged ORDER BY instruction_id, iteration DESC
         ), shown AS (
-            SELECT DISTINCT ON (i.image) i.id, i.image, i.text, i.task_type, s.iteration,
+            SELECT DISTINCT ON (i.image) i.id, i.image, i.text AS instruction, i.task_type AS kind, s.iteration,
                 v.teacher_score, v.student_score, v.difficulty, v.runs,
-                lv.student_score - v.student_score AS improvement, lv.iteration AS judged_again_in,
-                lv.student_score AS student_score_after, c.text AS new_question, c.instruction_id AS new_id
+                lv.student_score - v.student_score AS improvement, c.text AS new_question, c.instruction_id AS new_id
             FROM selections s
             JOIN instructions i ON i.run_id = s.run_id AND i.id = s.instruction_id
             JOIN verdicts v ON v.run_id = s.run_id AND v.iteration = s.iteration
@@ -58,8 +51,8 @@ async def examples(c: AsyncConnection, run_id: str, number: int) -> list[JsonObj
             WHERE s.run_id = :run_id AND s.kind = 'difficult'
             ORDER BY i.image, lv.student_score - v.student_score DESC, i.id
         )
-        SELECT shown.*, ta.text AS teacher_answer, before.text AS student_answer,
-            after.text AS student_answer_after, after.iteration AS answered_again_in
+        SELECT shown.*, ta.text AS teacher_answer, before.text AS student_before,
+            after.text AS student_after, after.iteration AS after_iteration
         FROM shown
         JOIN bindings tb ON tb.run_id = :run_id AND tb.instruction_id = shown.id AND tb.role = 'teacher'
         JOIN answers ta ON ta.request_hash = tb.request_hash
@@ -73,7 +66,7 @@ async def examples(c: AsyncConnection, run_id: str, number: int) -> list[JsonObj
             SELECT a.text, t.number AS iteration FROM iterations t JOIN bindings b ON b.run_id = t.run_id
                 AND b.role = 'student' AND b.checkpoint = t.checkpoint AND b.instruction_id = shown.id
             JOIN answers a USING (request_hash)
-            WHERE t.run_id = :run_id ORDER BY t.number DESC LIMIT 1
+            WHERE t.run_id = :run_id AND t.number > shown.iteration ORDER BY t.number DESC LIMIT 1
         ) after ON true
         ORDER BY shown.improvement DESC, shown.difficulty DESC, shown.id LIMIT :number
         """,

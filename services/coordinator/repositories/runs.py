@@ -9,9 +9,12 @@ from services.coordinator.repositories.rows import execute, fetch, fetch_one, in
 from services.coordinator.states import RunStatus
 from shared.types import JsonObject
 
-COLUMNS = (
-    "id, name, dataset, config, engines, status, target, holds_lease, progress, error, created_at, updated_at"
-)
+COLUMNS = "id, name, dataset, config, engines, status, target, holds_lease, progress, reason, created_at, updated_at"
+
+STAND = """
+    coalesce((SELECT max(number) FROM iterations WHERE run_id = runs.id), 0) AS iteration,
+    (SELECT phase FROM iterations WHERE run_id = runs.id ORDER BY number DESC LIMIT 1) AS phase
+"""
 
 
 async def create(
@@ -37,7 +40,13 @@ async def get(c: AsyncConnection, run_id: str, *, for_update: bool = False) -> J
 
 
 async def everything(c: AsyncConnection) -> list[JsonObject]:
-    return await fetch(c, f"SELECT {COLUMNS} FROM runs ORDER BY created_at DESC, id")
+    """All runs, the newest first, with where they stand."""
+    return await fetch(c, f"SELECT {COLUMNS}, {STAND} FROM runs ORDER BY created_at DESC, id")
+
+
+async def view(c: AsyncConnection, run_id: str) -> JsonObject | None:
+    """The run with where it stands: iteration 0 and no phase before its start."""
+    return await fetch_one(c, f"SELECT {COLUMNS}, {STAND} FROM runs WHERE id = :id", id=run_id)
 
 
 async def active(c: AsyncConnection) -> list[str]:
@@ -48,27 +57,27 @@ async def active(c: AsyncConnection) -> list[str]:
     return [row["id"] for row in rows]
 
 
-async def set_status(c: AsyncConnection, run_id: str, status: RunStatus, error: str | None = None) -> None:
+async def set_status(c: AsyncConnection, run_id: str, status: RunStatus, reason: str | None = None) -> None:
     await execute(
         c,
-        "UPDATE runs SET status = :status, error = :error, updated_at = now() WHERE id = :id",
+        "UPDATE runs SET status = :status, reason = :reason, updated_at = now() WHERE id = :id",
         id=run_id,
         status=status,
-        error=error,
+        reason=reason,
     )
 
 
-async def end(c: AsyncConnection, run_id: str, status: RunStatus, error: str | None = None) -> None:
+async def end(c: AsyncConnection, run_id: str, status: RunStatus, reason: str | None = None) -> None:
     """A running run comes to its end; one that a person stopped meanwhile stays as it is."""
     await execute(
         c,
         """
-        UPDATE runs SET status = :status, error = :error, updated_at = now(), progress = '{}'
+        UPDATE runs SET status = :status, reason = :reason, updated_at = now(), progress = '{}'
         WHERE id = :id AND status = 'running'
         """,
         id=run_id,
         status=status,
-        error=error,
+        reason=reason,
     )
 
 

@@ -32,7 +32,7 @@ def upgrade() -> None:
         sa.Column("path", sa.Text(), nullable=False),
         sa.Column("content_sha256", sa.Text(), nullable=False),
         sa.Column("num_records", sa.BigInteger(), nullable=False),
-        sa.Column("num_items", sa.BigInteger(), nullable=False),
+        sa.Column("num_instructions", sa.BigInteger(), nullable=False),
         sa.Column("num_images", sa.BigInteger(), nullable=False),
         sa.Column("num_refused", sa.BigInteger(), nullable=False),
         sa.Column("refused", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
@@ -73,7 +73,7 @@ def upgrade() -> None:
         sa.Column("target", sa.BigInteger(), nullable=False),
         sa.Column("holds_lease", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("progress", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
-        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.ForeignKeyConstraint(
@@ -193,8 +193,8 @@ def upgrade() -> None:
         sa.Column("unjudged", sa.BigInteger(), nullable=True),
         sa.Column("mean_difficulty", sa.DOUBLE_PRECISION(), nullable=True),
         sa.Column("accepted", sa.BigInteger(), nullable=True),
+        sa.Column("dropped", sa.BigInteger(), nullable=True),
         sa.Column("rejected", sa.BigInteger(), nullable=True),
-        sa.Column("rejected_attempts", sa.BigInteger(), nullable=True),
         sa.Column("heldout_accuracy", sa.DOUBLE_PRECISION(), nullable=True),
         sa.Column("heldout_by_kind", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.ForeignKeyConstraint(
