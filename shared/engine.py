@@ -30,7 +30,11 @@ def pooled_client(timeout_s: float, connections: int = 256) -> httpx.AsyncClient
     """
     return HttpxAiohttpClient(
         timeout=httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S, pool=None),
-        limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+        limits=httpx.Limits(
+            max_connections=connections,
+            max_keepalive_connections=connections,
+            keepalive_expiry=4.0,  # below uvicorn's 5 s, else a call may meet a connection that is just closed
+        ),
         trust_env=False,
         follow_redirects=False,
     )
