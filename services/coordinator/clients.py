@@ -79,7 +79,7 @@ class Http:
             headers = {"content-type": "application/json", **headers}
         try:
             response = await self._client.request(method, url, headers=headers, **options)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, OSError) as error:
             said = str(error) or type(error).__name__
             raise Waiting(f"{url} cannot be reached ({said})") from error
         if not response.is_success:

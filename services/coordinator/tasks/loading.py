@@ -1,0 +1,43 @@
+"""Reads what claimed tasks have to do. In: claims of one run, iteration and phase. Out: a Work for each."""
+
+from collections.abc import Sequence
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.coordinator.repositories import iterations, runs, work
+from services.coordinator.repositories.tasks import Claim
+from services.coordinator.run_config import RunConfig
+from services.coordinator.tasks.work import Work
+from shared.types import EngineSpec, JsonObject
+
+
+async def load_work(c: AsyncConnection, claims: Sequence[Claim]) -> list[Work]:
+    """What claims of one run, iteration and phase have to do."""
+    key, images = claims[0].key, [claim.key.image for claim in claims]
+    run = await runs.get(c, key.run_id)
+    iteration = await iterations.get(c, key.run_id, key.iteration)
+    assert run, "a claim names a run that exists"
+    assert iteration, "a claim names an iteration that exists"
+    config = RunConfig.model_validate(run["config"])
+    checkpoint = (
+        iteration["checkpoint"]
+        or await iterations.newest_checkpoint(c, key.run_id, key.iteration)
+        or config.student.base
+    )
+    items = await work.inputs(c, key.run_id, key.iteration, key.phase, images, checkpoint)
+    texts: list[JsonObject] = []
+    if key.phase == "augmenting":
+        texts = await work.existing_texts(c, key.run_id, key.iteration, images)
+    engines = {role: EngineSpec.model_validate(spec) for role, spec in run["engines"].items()}
+    return [
+        Work(
+            claim,
+            config,
+            engines,
+            checkpoint,
+            iteration["judge"] or {},
+            [item for item in items if item["image"] == claim.key.image],
+            [text["text"] for text in texts if text["image"] == claim.key.image],
+        )
+        for claim in claims
+    ]

@@ -1,0 +1,209 @@
+"""The loops of a worker: fetch tasks, do them side by side, renew their leases, take over what the dead left.
+
+In: messages. Out: rows in Postgres, committed as results arrive. It may be killed at any moment.
+"""
+
+import asyncio
+import os
+import secrets
+import socket
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import groupby
+
+import orjson
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.coordinator.clients import Services
+from services.coordinator.committer import ClaimLost, Committer
+from services.coordinator.database import persistently
+from services.coordinator.queue import Message, Queue, patiently
+from services.coordinator.repositories import tasks, work
+from services.coordinator.repositories.rows import insert
+from services.coordinator.repositories.tasks import Claim, TaskKey
+from services.coordinator.settings import CoordinatorSettings
+from services.coordinator.tasks.assess import assess
+from services.coordinator.tasks.augment import augment
+from services.coordinator.tasks.evaluate import evaluate
+from services.coordinator.tasks.loading import load_work
+from services.coordinator.tasks.teach import teach
+from services.coordinator.tasks.work import Tools, Work
+from shared import logs
+from shared.types import JsonObject
+
+TASKS: dict[str, Callable[[Work, Tools], Awaitable[None]]] = {
+    "teaching": teach,
+    "assessing": assess,
+    "augmenting": augment,
+    "evaluating": evaluate,
+}
+ERRORS_ALLOWED = 3  # unexpected ends of one task, before it counts as failed
+GATHER_S = 0.01  # free places wait so long for others, so that tasks are claimed in batches
+BLOCK_MS = 500
+NOTES_S = 1.0
+
+log = logs.get(__name__)
+
+
+class Worker:
+    """The life of one worker: its connections, and the tasks that it holds."""
+
+    def __init__(self, settings: CoordinatorSettings, engine: AsyncEngine, queue: Queue, services: Services):
+        self.settings, self.engine, self.queue = settings, engine, queue
+        self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        self.committer = Committer(engine)
+        self.tools = Tools(
+            services,
+            self.committer.commit,
+            self._known_answers,
+            {name: asyncio.Semaphore(settings.concurrency) for name in services.urls},
+        )
+        self._held: dict[Claim, tuple[Work, str, asyncio.Task[None]]] = {}
+        self._done_with: list[str] = []  # messages to acknowledge
+        self._freed = asyncio.Event()
+
+    async def run(self) -> None:
+        """Until cancelled; then what it holds goes back to the others."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for loop in (self._fetch, self._reclaim, self._renew, self.committer.run):
+                    group.create_task(loop())
+        finally:
+            await self._let_go(list(self._held))
+
+    async def _fetch(self) -> None:
+        while True:
+            await self._place()
+            free = self.settings.concurrency - len(self._held)
+            ready, self._done_with = self._done_with, []
+            await patiently(lambda ready=ready: self.queue.finish(ready))  # type: ignore[misc]
+            await self._start(await patiently(lambda free=free: self.queue.read(self.name, free, BLOCK_MS)))  # type: ignore[misc]
+
+    async def _place(self) -> None:
+        """Wait until there is room for another task."""
+        while len(self._held) >= self.settings.concurrency:
+            self._freed.clear()
+            await self._freed.wait()
+            await asyncio.sleep(GATHER_S)
+
+    async def _reclaim(self) -> None:
+        """What dead workers left behind, whether or not new messages come."""
+        idle_ms = int(self.settings.lease_s * 1000)
+        while True:
+            await asyncio.sleep(self.settings.lease_s / 3)
+            count = self.settings.concurrency - len(self._held)
+            if count > 0:
+                take = lambda count=count: self.queue.reclaim(self.name, idle_ms, count)  # noqa: E731
+                await self._start(await patiently(take))
+
+    async def _start(self, messages: Sequence[Message]) -> None:
+        """Claim the tasks of the messages in one go and set to work on what we got."""
+        by_key = {key: message for message in messages if (key := _key(message))}
+        kept = {message.id for message in by_key.values()}
+        self._done_with += [message.id for message in messages if message.id not in kept]
+        if not by_key:
+            return
+        for one in await persistently(lambda: self._claim(list(by_key))):
+            message = by_key.pop(one.claim.key)
+            running = asyncio.create_task(self._do(one))
+            self._held[one.claim] = (one, message.id, running)
+        self._done_with += [message.id for message in by_key.values()]  # done, taken, or not wanted now
+
+    async def _claim(self, keys: Sequence[TaskKey]) -> list[Work]:
+        async with self.engine.begin() as c:
+            claims = sorted(await tasks.claim(c, keys, self.name, self.settings.lease_s), key=_phase_of)
+            found: list[Work] = []
+            for _, group in groupby(claims, key=_phase_of):
+                found += await load_work(c, list(group))
+            return found
+
+    async def _do(self, one: Work) -> None:
+        try:
+            await TASKS[one.claim.key.phase](one, self.tools)
+            await self.tools.keep(one, {}, finish=True)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            if not _is_lost(error):
+                await self._count_error(one, error)
+        finally:
+            _, message_id, _ = self._held.pop(one.claim)
+            self._done_with.append(message_id)
+            self._freed.set()
+
+    async def _count_error(self, one: Work, error: BaseException) -> None:
+        """An unexpected end: the task goes to somebody else, and fails for good after a few."""
+        log.error("task_failed", run_id=one.run_id, task=one.claim.key.as_json(), exc_info=error)
+        reason = f"{type(error).__name__}: {error}"[:500]
+
+        async def count() -> None:
+            async with self.engine.begin() as c:
+                if await tasks.count_error(c, one.claim, reason, ERRORS_ALLOWED):
+                    await insert(c, "failures", [one.failure(0, reason, ERRORS_ALLOWED)])
+
+        await persistently(count)
+
+    async def _renew(self) -> None:
+        """Signs of life every third of a lease, and at once where a task has come to wait for something."""
+        notes: dict[Claim, str | None] = {}
+        due = time.monotonic()
+        while True:
+            await asyncio.sleep(min(NOTES_S, self.settings.lease_s / 3))
+            held = {claim: one.note for claim, (one, _, _) in self._held.items()}
+            if time.monotonic() < due and all(notes.get(claim) == note for claim, note in held.items()):
+                continue
+            due, notes = time.monotonic() + self.settings.lease_s / 3, held
+            if held:
+                await self._renew_once(held)
+
+    async def _renew_once(self, held: dict[Claim, str | None]) -> None:
+        async def renew() -> set[Claim]:
+            async with self.engine.begin() as c:
+                return await tasks.renew(c, sorted(held.items(), key=_claim_of), self.settings.lease_s)
+
+        ours = await persistently(renew)
+        await self._let_go([claim for claim in held if claim not in ours and claim in self._held])
+        await patiently(lambda: self.queue.renew(self.name, [id_ for _, id_, _ in self._held.values()]))
+
+    async def _let_go(self, claims: Sequence[Claim]) -> None:
+        """Stop working on these: lost, or their run was paused. The fence decides whether they are free."""
+        if not claims:
+            return
+        for claim in claims:
+            self._held[claim][2].cancel()
+        await asyncio.sleep(0)
+
+        async def give_back() -> None:
+            async with self.engine.begin() as c:
+                await tasks.give_back(c, claims)
+
+        await persistently(give_back)
+
+    async def _known_answers(self, hashes: Sequence[str]) -> dict[str, JsonObject]:
+        async def look() -> dict[str, JsonObject]:
+            async with self.engine.connect() as c:
+                return await work.known_answers(c, hashes)
+
+        return await persistently(look)
+
+
+def _key(message: Message) -> TaskKey | None:
+    try:
+        return TaskKey(**orjson.loads(message.payload))
+    except (orjson.JSONDecodeError, TypeError):
+        log.warning("unknown_message", payload=message.payload[:200])
+        return None
+
+
+def _phase_of(claim: Claim) -> tuple[str, int, str]:
+    return claim.key.run_id, claim.key.iteration, claim.key.phase
+
+
+def _claim_of(item: tuple[Claim, str | None]) -> tuple[TaskKey, int]:
+    return item[0].key, item[0].attempt
+
+
+def _is_lost(error: BaseException) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        return all(_is_lost(one) for one in error.exceptions)
+    return isinstance(error, ClaimLost)
