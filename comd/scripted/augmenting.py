@@ -7,7 +7,7 @@ import re
 from random import Random
 
 from comd.scripted.answering import CANNOT_TELL
-from comd.world.grammar import new_question, parse
+from comd.world.grammar import new_question
 from comd.world.scene import Scene
 
 _PARENT = re.compile(r"^Question: *(.+?)\s*\Z", re.MULTILINE | re.DOTALL)
@@ -16,6 +16,5 @@ _PARENT = re.compile(r"^Question: *(.+?)\s*\Z", re.MULTILINE | re.DOTALL)
 def augment(text: str, scene: Scene | None, rng: Random) -> str:
     """A new question; an honest refusal where the parent or the picture is not of the world."""
     found = _PARENT.search(text)
-    parent = parse(found[1]) if found else None
-    question = new_question(scene, parent, rng) if parent and scene else None
+    question = new_question(scene, found[1], rng) if found and scene else None
     return question or CANNOT_TELL

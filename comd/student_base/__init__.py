@@ -1,4 +1,4 @@
-"""Makes the demo student's base model: a genuine LLaVA-form model of 1.4 million parameters, saved to a folder."""
+"""Makes the demo student's base model: a genuine LLaVA-form model of 1.2 million parameters, saved to a folder."""
 
 from pathlib import Path
 
@@ -6,7 +6,8 @@ from pathlib import Path
 def make(out: Path, seed: int) -> None:
     """Writes model, processor and chat template to `out`; the same seed gives the same weights.
 
-    Only the vision tower has learnt anything, as CLIP's has at real size; projector and language model are fresh.
+    As at real size, the vision tower knows pictures and the language model can read, each without the other: the
+    projector between them is fresh, and no question has been seen.
     """
     from comd.student_base.saving import build_and_save  # torch is loaded only where a model is made
 

@@ -31,8 +31,12 @@ def align(model: LlavaForConditionalGeneration, processor: CLIPImageProcessorPil
     targets = torch.tensor([_targets(scene) for scene in scenes])  # (P, 4, groups)
     tower = model.model.vision_tower
     words = nn.ModuleList([nn.Linear(HIDDEN, len(group)) for group in _GROUPS])
-    optimizer = torch.optim.AdamW([*tower.parameters(), *words.parameters()], lr=LEARNING_RATE, weight_decay=0.0)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=NUM_STEPS, pct_start=0.05)
+    optimizer = torch.optim.AdamW(
+        [*tower.parameters(), *words.parameters()], lr=LEARNING_RATE, weight_decay=0.0
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, LEARNING_RATE, total_steps=NUM_STEPS, pct_start=0.05
+    )
     right: list[float] = []
     for _ in range(NUM_STEPS):
         batch = torch.tensor([rng.randrange(NUM_PICTURES) for _ in range(BATCH)])

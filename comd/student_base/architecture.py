@@ -57,7 +57,7 @@ def _language(tokenizer: PreTrainedTokenizerFast) -> LlamaConfig:
         vocab_size=len(tokenizer),
         hidden_size=HIDDEN,
         intermediate_size=3 * HIDDEN,
-        num_hidden_layers=3,
+        num_hidden_layers=2,
         num_attention_heads=HIDDEN // HEAD_SIZE,
         num_key_value_heads=HIDDEN // HEAD_SIZE,
         head_dim=HEAD_SIZE,

@@ -7,6 +7,7 @@ from transformers import LlavaProcessor
 
 from comd.student_base.alignment import align
 from comd.student_base.architecture import PATCH, build, image_processor
+from comd.student_base.reading import teach_reading
 from comd.student_base.vocabulary import IMAGE, tokenizer
 
 MIN_ALIGNMENT = 0.9
@@ -20,7 +21,10 @@ def build_and_save(out: Path, seed: int) -> float:
     model = build(words)
     aligned = align(model, pictures, seed)
     if aligned < MIN_ALIGNMENT:
-        raise RuntimeError(f"the vision tower picks only {aligned:.0%} of its words rightly: take another seed")
+        raise RuntimeError(
+            f"the vision tower picks only {aligned:.0%} of its words rightly: take another seed"
+        )
+    teach_reading(model, words, seed)
     processor = LlavaProcessor(
         pictures,
         words,

@@ -14,7 +14,7 @@ from comd.world.scene import Scene, random_scene_of
 
 Record = dict[str, object]
 
-COMMON_KIND, COMMON_SHARE = "colour", 0.8
+COMMON_KIND, COMMON_SHARE = "colour", 0.6
 """The seed pool is skewed, as real data are; the other kinds share what is left."""
 CAPTION_REQUEST = "Caption this picture."
 MAX_QUESTIONS = 3

@@ -41,6 +41,12 @@ _QUERIES = {
     for phrasing in PHRASINGS[kind]
     for target, words in FILLINGS[kind]
 }
+_PHRASING_OF = {
+    normalise(fill(phrasing, words)): phrasing
+    for kind in KINDS
+    for phrasing in PHRASINGS[kind]
+    for _, words in FILLINGS[kind]
+}
 _WORDS = {kind: dict(FILLINGS[kind]) for kind in KINDS}
 
 
@@ -84,16 +90,19 @@ def queries(scene: Scene, kind: str) -> list[Query]:
     return [query for query in every if _answer_words(query, scene) is not None]
 
 
-def compose(query: Query, rng: Random) -> str:
-    """`query` as a question in one of its wordings, drawn at random."""
-    return fill(rng.choice(PHRASINGS[query.kind]), _WORDS[query.kind][query.target])
+def compose(query: Query, rng: Random, unlike: str = "") -> str:
+    """`query` as a question in one of its wordings, drawn at random; never in that of the question `unlike`."""
+    worded = _PHRASING_OF.get(normalise(unlike))
+    phrasings = [phrasing for phrasing in PHRASINGS[query.kind] if phrasing != worded]
+    return fill(rng.choice(phrasings), _WORDS[query.kind][query.target])
 
 
-def new_question(scene: Scene, parent: Query, rng: Random) -> str | None:
-    """A question of the parent's kind, about something else in the picture where there is something else."""
-    possible = queries(scene, parent.kind)
-    other = [query for query in possible if query != parent] or possible
-    return compose(rng.choice(other), rng) if other else None
+def new_question(scene: Scene, parent: str, rng: Random) -> str | None:
+    """A question of the parent's kind in other words, about something else where the picture has something else."""
+    asked = parse(parent)
+    possible = queries(scene, asked.kind) if asked else []
+    other = [query for query in possible if query != asked] or possible
+    return compose(rng.choice(other), rng, unlike=parent) if other else None
 
 
 def wrong_answer(query: Query, scene: Scene, rng: Random) -> str:
