@@ -68,8 +68,10 @@ async def work_off(drive: Drive, iteration: JsonObject) -> bool:
                 return True
         bound = office.settings.published_at_once
         keys = await tasks.publish(c, drive.run_id, number, phase, bound, again=again)
-        # before the commit: a task that was published and then rolled back is only published twice
-        await office.queue.publish([orjson.dumps(key.as_json()) for key in keys])
+    # forgotten until it is sent, so that a queue that fails here gets all of it again
+    drive.published_generation = None
+    # after the commit: a worker that heard of a task before would find it unpublished and let the message go
+    await office.queue.publish([orjson.dumps(key.as_json()) for key in keys])
     drive.published_generation = generation
     if again and keys:
         log.info("tasks_published_again", run_id=drive.run_id, phase=phase, num_tasks=len(keys))
