@@ -105,6 +105,7 @@ def _allowed(kind: str, loc: tuple[int | str, ...]) -> str | None:
     model: Any = RunConfig
     for part in loc[:-1]:
         annotation = model.model_fields[str(part)].annotation
-        model = next(kind for kind in (annotation, *getattr(annotation, "__args__", ())) if kind)
+        choices = (annotation, *getattr(annotation, "__args__", ()))  # a section may be optional
+        model = next(choice for choice in choices if hasattr(choice, "model_fields"))
     where = ".".join(str(part) for part in loc[:-1]) or "the top level"
     return f"allowed in {where}: {', '.join(known_keys(model))}"

@@ -1,0 +1,84 @@
+"""The schema: made from empty, equal to the tables in code, and a newer one is refused."""
+
+import psycopg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import create_engine
+
+from services.coordinator.database import connect, driver_url, is_connection_lost, to_json
+from services.coordinator.migrate import migrate, schema_is_current
+from services.coordinator.repositories.rows import insert, scalar
+from services.coordinator.tables import Table
+from shared.errors import ConfigError
+
+
+def test_the_migrations_make_the_tables_from_empty(empty_postgres_url: str) -> None:
+    migrate(empty_postgres_url)
+    engine = create_engine(driver_url(empty_postgres_url))
+    with engine.connect() as connection:
+        assert schema_is_current(connection)
+        assert compare_metadata(MigrationContext.configure(connection), Table.metadata) == []
+    engine.dispose()
+
+
+def test_a_second_start_changes_nothing(postgres_url: str) -> None:
+    migrate(postgres_url)
+
+
+def test_a_newer_schema_is_refused_with_what_to_do(postgres_url: str) -> None:
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(ConfigError, match=r"schema 9999, which this version does not know.*newer version"):
+        migrate(postgres_url)
+    with psycopg.connect(postgres_url) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("9999",)
+
+
+def test_other_databases_are_refused() -> None:
+    with pytest.raises(ConfigError, match="expected a postgresql:// URL, got sqlite"):
+        driver_url("sqlite:///x.db")
+
+
+async def test_rows_are_inserted_once_and_exactly(postgres_url: str) -> None:
+    engine = connect(postgres_url)
+    rows = [
+        {
+            "request_hash": name,
+            "role": "teacher",
+            "model_revision": 'r"\\',
+            "prompt_version": "1",
+            "text": text,
+            "finish_reason": "stop",
+            "prompt_tokens": 1,
+            "completion_tokens": 2**40,
+        }
+        for name, text in (("a", "nul \x00 and \\u0000 and ünïcode"), ("b", "{}"))
+    ]
+    async with engine.begin() as c:
+        assert await insert(c, "answers", rows) == 2
+        assert await insert(c, "answers", [{**rows[0], "text": "other"}]) == 0
+        kept = await scalar(c, "SELECT text FROM answers WHERE request_hash = 'a'")
+        assert kept == "nul  and \\u0000 and ünïcode"
+    await engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("text", "json"), [("a\x00b", '"ab"'), ("\\u0000", '"\\\\u0000"'), ("\\\x00", '"\\\\"')]
+)
+def test_nul_is_dropped_and_nothing_else(text: str, json: str) -> None:
+    assert to_json(text) == json
+
+
+async def test_a_lost_server_is_told_from_a_wrong_query(postgres_url: str) -> None:
+    engine = connect(postgres_url)
+    async with engine.connect() as c:
+        with pytest.raises(Exception, match="nowhere") as wrong:
+            await scalar(c, "SELECT 1 FROM nowhere")
+    async with engine.connect() as c:
+        with pytest.raises(Exception, match="terminat") as lost:
+            await scalar(c, "SELECT pg_terminate_backend(pg_backend_pid())")
+        await c.invalidate()
+    await engine.dispose()
+    assert not is_connection_lost(wrong.value)
+    assert is_connection_lost(lost.value)

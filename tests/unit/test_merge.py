@@ -1,0 +1,66 @@
+"""Training lines: one an image, turns in (dialogue, turn), then id order, the picture in the first question."""
+
+import io
+from collections.abc import AsyncIterator
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.coordinator.merge import Answered, picture_of, training_line
+from services.coordinator.phases.training import write_lines
+from shared.types import JsonObject
+
+SHA = "ab" * 32
+ITEMS = [
+    Answered(9, None, None, "new?", "born later"),
+    Answered(5, "d2", 0, "second dialogue?", "b"),
+    Answered(7, "d1", 1, "second turn?", "a1"),
+    Answered(8, "d1", 0, "first turn?", "a0"),
+    Answered(3, None, None, "new too?", "born later"),
+]
+
+
+def test_turns_stand_in_dialogue_turn_and_id_order() -> None:
+    line = training_line(SHA, ITEMS)
+    answers = [message["content"] for message in line["messages"] if message["role"] == "assistant"]
+    assert answers == ["a0", "a1", "b", "born later", "born later"]
+    assert line["messages"][6]["content"] == "new too?"
+
+
+def test_the_picture_stands_in_the_first_question_only() -> None:
+    messages = training_line(SHA, ITEMS)["messages"]
+    assert messages[0]["content"] == [
+        {"type": "image_url", "image_url": {"url": f"comd-image:{SHA}"}},
+        {"type": "text", "text": "first turn?"},
+    ]
+    assert all(isinstance(message["content"], str) for message in messages[1:])
+
+
+def test_a_dialogue_without_a_picture_has_none() -> None:
+    assert picture_of("text:abc") is None
+    assert training_line("text:abc", ITEMS[:1])["messages"][0]["content"] == "new?"
+
+
+@given(st.permutations(ITEMS))
+def test_the_order_of_arrival_does_not_matter(items: list[Answered]) -> None:
+    assert training_line(SHA, items) == training_line(SHA, ITEMS)
+
+
+async def batches(sizes: list[int], rows: list[JsonObject]) -> AsyncIterator[list[JsonObject]]:
+    for size in sizes:
+        yield rows[:size]
+        rows = rows[size:]
+
+
+@pytest.mark.parametrize("sizes", [[6], [1, 5], [2, 2, 2], [1] * 6, [5, 1]])
+async def test_an_image_may_span_batches(sizes: list[int]) -> None:
+    rows: list[JsonObject] = [
+        {"id": number, "image": image, "dialogue": "d", "turn": number, "text": "q?", "answer": str(number)}
+        for number, image in enumerate("aaabbc")
+    ]
+    out = io.BytesIO()
+    assert await write_lines(batches(sizes, rows), out) == 3
+    lines = [orjson.loads(line) for line in out.getvalue().splitlines()]
+    assert [(line["id"], len(line["messages"])) for line in lines] == [("a", 6), ("b", 4), ("c", 2)]

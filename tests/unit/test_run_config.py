@@ -1,0 +1,58 @@
+"""A run's settings: the paper's defaults, refusals that name the key, every shipped file loads."""
+
+from pathlib import Path
+
+import pytest
+
+from services.coordinator.run_config import RunConfig, parse_run_config
+from shared.errors import Unprocessable
+from shared.settings import read_toml
+
+CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.toml"))
+
+
+def test_the_defaults_are_the_papers() -> None:
+    config = RunConfig()
+    assert (config.trainings, config.tau, config.student.temperature) == (4, 0.33, 0.5)
+    training = config.training
+    assert (training.epochs, training.batch_size, training.learning_rate, training.warmup_ratio) == (
+        1,
+        16,
+        2e-5,
+        0.03,
+    )
+
+
+@pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.name)
+def test_every_shipped_file_loads(file: Path) -> None:
+    parse_run_config(read_toml(file))
+
+
+def test_there_is_a_papers_file() -> None:
+    assert "paper.toml" in {file.name for file in CONFIGS}
+
+
+def test_an_unknown_key_is_named_with_what_is_allowed() -> None:
+    with pytest.raises(Unprocessable) as caught:
+        parse_run_config({"training": {"epoch": 2}})
+    assert "training.epoch: unknown key" in caught.value.message
+    assert "allowed in training: batch_size, epochs, first_epochs" in caught.value.message
+
+
+def test_an_unknown_key_of_an_optional_section_is_named() -> None:
+    with pytest.raises(Unprocessable, match="allowed in evaluation: dataset"):
+        parse_run_config({"evaluation": {"dataset": "x", "name": "y"}})
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"tau": 1.5}, "tau: .*less than or equal to 1, got 1.5"),
+        ({"taw": 1}, "taw: unknown key\nallowed in the top level: .*tau"),
+        ({"selection": {"mode": "balanced", "number": 3}}, "number belongs to the modes"),
+        ({"teacher": {"engine": {"base_url": "http://x", "model": "m", "key_name": "AWS"}}}, "key_name"),
+    ],
+)
+def test_a_wrong_value_is_named(values: dict[str, object], said: str) -> None:
+    with pytest.raises(Unprocessable, match=said):
+        parse_run_config(values)
