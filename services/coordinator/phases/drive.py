@@ -33,6 +33,8 @@ class Outcome(Enum):
 class RunFailed(ComdError):
     """The run cannot go on; the message is shown as its error."""
 
+NEVER_PUBLISHED = -1  # no generation of the queue
+
 
 @dataclass
 class Office:
@@ -54,7 +56,7 @@ class Drive:
     run_id: str
     run: JsonObject = field(default_factory=dict)
     config: RunConfig = field(default_factory=RunConfig)
-    published_generation: int = -1
+    published_generation: int = NEVER_PUBLISHED
     _lease_seen: float = 0.0
     _counted: deque[tuple[float, int]] = field(default_factory=deque)
     _counted_phase: tuple[int, str] = (0, "")

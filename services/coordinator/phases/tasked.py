@@ -3,7 +3,7 @@
 import orjson
 
 from services.coordinator.matching import accuracy_by_kind
-from services.coordinator.phases.drive import Drive, Outcome
+from services.coordinator.phases.drive import NEVER_PUBLISHED, Drive, Outcome
 from services.coordinator.repositories import iterations, outcomes, tasks, work
 from shared import logs
 from shared.types import JsonObject
@@ -69,7 +69,7 @@ async def work_off(drive: Drive, iteration: JsonObject) -> bool:
         bound = office.settings.published_at_once
         keys = await tasks.publish(c, drive.run_id, number, phase, bound, again=again)
     # forgotten until it is sent, so that a queue that fails here gets all of it again
-    drive.published_generation = UNSENT
+    drive.published_generation = NEVER_PUBLISHED
     # after the commit: a worker that heard of a task before would find it unpublished and let the message go
     await office.queue.publish([orjson.dumps(key.as_json()) for key in keys])
     drive.published_generation = generation
