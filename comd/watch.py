@@ -10,7 +10,6 @@ from rich.table import Table
 
 from comd.client import Coordinator
 from comd.report import story
-from comd.report.page import all_iterations
 from shared.errors import EngineUnavailable
 
 Json = dict[str, Any]
@@ -30,7 +29,7 @@ def watch_run(
             check()
             run = _patiently(coordinator.run, run_id)
             display.show(run)
-            if run["status"] in ENDED or (run["iteration"] or 0) > told:
+            if run["status"] in ENDED or run["iteration"] > told:
                 told = _tell(console, coordinator, run, told)
             if run["status"] in ENDED:
                 break
@@ -52,9 +51,9 @@ def summary_table(iterations: list[Json]) -> Table:
 
 def _tell(console: Console, coordinator: Coordinator, run: Json, told: int) -> int:
     """Tell every iteration that is over and was not told; gives the number of the first that was not."""
-    iterations = all_iterations(_patiently(coordinator.report, run["id"]))
+    iterations = _patiently(coordinator.report, run["id"])["iterations"]
     for position, iteration in enumerate(iterations):
-        over = iteration["number"] < (run["iteration"] or 0) or run["status"] in ENDED
+        over = iteration["number"] < run["iteration"] or run["status"] in ENDED
         if iteration["number"] >= told and over:
             before = iterations[position - 1] if position else None
             for line in story.tell(iteration, before):
@@ -64,7 +63,7 @@ def _tell(console: Console, coordinator: Coordinator, run: Json, told: int) -> i
 
 
 def _because(run: Json) -> str:
-    return f": {run['error']}" if run.get("error") else ""
+    return f": {run['reason']}" if run.get("reason") else ""
 
 
 def _patiently(ask: Callable[[str], Json], run_id: str) -> Json:
@@ -106,7 +105,7 @@ class _Display:
 
     def show(self, run: Json) -> None:
         progress = run.get("progress") or {}
-        phase = f"iteration {run['iteration'] or 0} {run['phase'] or 'starting'}"
+        phase = f"iteration {run['iteration']} {run['phase'] or ''}".strip()
         done, total = progress.get("done"), progress.get("total")
         if self._task is not None:
             self._bar.update(

@@ -9,7 +9,6 @@ from rich.console import Console
 
 from comd.commands.connection import connect
 from comd.report import story
-from comd.report.page import all_iterations
 from comd.watch import summary_table, watch_run
 from shared.settings import read_toml
 
@@ -72,7 +71,7 @@ def show(name: Name, as_json: AsJson = False) -> None:
         return
     console = Console()
     before: story.Iteration | None = None
-    for iteration in all_iterations(report):
+    for iteration in report["iterations"]:
         for line in story.tell(iteration, before):
             console.print(line)
         before = iteration

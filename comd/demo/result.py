@@ -32,6 +32,7 @@ def summary(report: Json) -> Json:
     iterations = [
         {**{key: iteration.get(key) for key in KEYS}, "seconds": iteration["seconds"]}
         for iteration in report["iterations"]
+        if iteration["number"] > 0
     ]
     return {
         "start_accuracy": report["start_accuracy"],
@@ -49,7 +50,7 @@ def write_result(folder: DemoFolder, report: Json, read_picture: Callable[[str],
 def show_result(console: Console, folder: DemoFolder, report: Json) -> None:
     """The end of the demo as a person sees it."""
     console.print()
-    console.print(summary_table(report["iterations"]))
+    console.print(summary_table([iteration for iteration in report["iterations"] if iteration["number"] > 0]))
     for example in report["examples"][:SHOWN_EXAMPLES]:
         _show_example(console, folder, example)
     console.print(
@@ -64,16 +65,19 @@ def show_result(console: Console, folder: DemoFolder, report: Json) -> None:
 def _show_example(console: Console, folder: DemoFolder, example: Json) -> None:
     sha256 = example["image"]
     store = (folder.home / "images").relative_to(folder.root.absolute().parents[1])
-    console.print(f"\n[bold]{escape(example['text'])}[/]  ({store / sha256[:2] / sha256})", soft_wrap=True)
+    console.print(
+        f"\n[bold]{escape(example['instruction'])}[/]  ({store / sha256[:2] / sha256})", soft_wrap=True
+    )
     said = [
         ("teacher", example["teacher_answer"]),
-        (f"student, iteration {example['iteration']}", example["student_answer"]),
+        (f"student, iteration {example['iteration']}", example["student_before"]),
     ]
-    if example["answered_again_in"] != example["iteration"]:
-        said.append((f"student, iteration {example['answered_again_in']}", example["student_answer_after"]))
+    if example.get("student_after") is not None:
+        said.append((f"student, iteration {example['after_iteration']}", example["student_after"]))
     for run in example["runs"]:
         scores = f"teacher {run['teacher_score']:g}, student {run['student_score']:g}"
         said.append((f"judge, {run['order'].replace('_', ' ')}", f"{scores}: {run['evidence']}"))
-    said.append(("new question born of it", example["new_question"]))
+    if example.get("new_question"):
+        said.append(("new question born of it", example["new_question"]))
     for who, text in said:
         console.print(f"  {who}: [dim]{escape(text)}[/]", highlight=False)

@@ -27,8 +27,7 @@ def render(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
     )
     templates.filters["share"] = lambda value: "-" if value is None else f"{value:.2f}"
-    iterations = all_iterations(report)
-    tau = report["run"]["config"]["tau"]
+    iterations = report["iterations"]
     return templates.get_template("page.html.jinja").render(
         report=report,
         title=title,
@@ -38,16 +37,11 @@ def render(
         story=_story(iterations),
         columns=story.COLUMNS,
         rows=story.rows(iterations),
-        histograms=[Markup(chart) for chart in _histograms(report["histograms"], tau)],
-        tau=tau,
+        histograms=[Markup(chart) for chart in _histograms(iterations, report["tau"])],
+        tau=report["tau"],
         examples=[_with_picture(example, read_picture) for example in report["examples"]],
         next_commands=next_commands,
     )
-
-
-def all_iterations(report: Report) -> list[story.Iteration]:
-    """The start measurement, where there is one, and the iterations after it."""
-    return [*([report["start"]] if report["start"] else []), *report["iterations"]]
 
 
 def _curve(iterations: Sequence[story.Iteration]) -> str:
@@ -65,19 +59,21 @@ def _story(iterations: Sequence[story.Iteration]) -> list[str]:
     return [" ".join(story.tell(now, then)) for now, then in zip(iterations, before, strict=False)]
 
 
-def _histograms(found: Sequence[Mapping[str, Any]], tau: float) -> list[str]:
+def _histograms(iterations: Sequence[story.Iteration], tau: float) -> list[str]:
     charts = []
-    for one in found:
-        scores = {role: one[role] for role in ("teacher", "student")}
-        charts.append(histogram(scores, SCORE_BINS, title=f"iteration {one['iteration']}: scores"))
-        title = f"iteration {one['iteration']}: difficulty"
-        charts.append(histogram({"instructions": one["difficulty"]}, DIFFICULTY_BINS, mark=tau, title=title))
+    for iteration in iterations:
+        if scores := iteration.get("score_histogram"):
+            charts.append(histogram(scores, SCORE_BINS, title=f"iteration {iteration['number']}: scores"))
+        if bins := iteration.get("difficulty_histogram"):
+            title = f"iteration {iteration['number']}: difficulty"
+            charts.append(histogram({"instructions": bins}, DIFFICULTY_BINS, mark=tau, title=title))
     return charts
 
 
 def _with_picture(example: Mapping[str, Any], read_picture: ReadPicture) -> dict[str, Any]:
-    sha256 = example["image"]
+    sha256 = example.get("image")
     if not sha256:
-        return {**example, "picture": None}
+        return {**example, "picture": None, "picture_name": "text only"}
     data = read_picture(sha256)
-    return {**example, "picture": f"data:{media_type(data)};base64,{base64.b64encode(data).decode()}"}
+    url = f"data:{media_type(data)};base64,{base64.b64encode(data).decode()}"
+    return {**example, "picture": url, "picture_name": example.get("picture_name") or sha256[:16]}

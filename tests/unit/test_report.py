@@ -27,12 +27,14 @@ def iteration(number: int, **more: Any) -> dict[str, Any]:
         "accepted": 2100,
         "rejected": 300,
         "unjudged": 4,
+        "dropped": 12,
         "mean_difficulty": 0.41,
         "train_loss": 0.5,
         "heldout_accuracy": 0.52,
         "heldout_by_kind": {"colour": 0.9, "count": 0.14},
         "seconds": {"teaching": 12.0, "training": 40.2, "selecting": 0.1},
-        "dropped": 12,
+        "score_histogram": {"teacher": [0] * 9 + [10], "student": [5] + [0] * 8 + [5]},
+        "difficulty_histogram": [0, 5, 0, 0, 0, 0, 0, 0, 2, 3],
         **more,
     }
 
@@ -46,33 +48,27 @@ START = iteration(
     heldout_accuracy=0.05,
     heldout_by_kind={"colour": 0.1, "count": 0.0},
     seconds={"pretraining": 20.0},
+    score_histogram=None,
+    difficulty_histogram=None,
 )
-HISTOGRAM = {
-    "iteration": 1,
-    "teacher": [0] * 9 + [10],
-    "student": [5] + [0] * 8 + [5],
-    "difficulty": [0, 5, 0, 0, 0, 0, 0, 0, 2, 3],
-}
 EXAMPLE = {
     "image": "ab" * 32,
-    "text": "What is <b>here</b>?",
-    "task_type": "colour",
+    "instruction": "What is <b>here</b>?",
+    "kind": "colour",
     "difficulty": 0.9,
     "iteration": 1,
-    "answered_again_in": 2,
+    "after_iteration": 2,
     "teacher_answer": "Red.",
-    "student_answer": "Blue & green.",
-    "student_answer_after": "Red.",
+    "student_before": "Blue & green.",
+    "student_after": "Red.",
     "runs": [{"order": "teacher_first", "teacher_score": 9, "student_score": 2, "evidence": "It is red."}],
     "new_question": "Name the colour there.",
 }
 REPORT = {
-    "run": {"config": {"tau": 0.33}},
     "start_accuracy": 0.05,
     "final_accuracy": 0.52,
-    "start": START,
-    "iterations": [iteration(1)],
-    "histograms": [HISTOGRAM],
+    "tau": 0.33,
+    "iterations": [START, iteration(1)],
     "examples": [EXAMPLE],
 }
 
