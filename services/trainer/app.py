@@ -162,13 +162,12 @@ def _checkpoints(trainer: Trainer, job_id: str) -> list[JsonObject]:
 
 async def _event_stream(trainer: Trainer, job_id: str) -> AsyncIterator[bytes]:
     """All events of a job from its first, and then as they come, until the job is over."""
-    sent = 0
+    offset = 0
     while True:
         over = trainer.jobs.get(job_id).over
-        events = trainer.jobs.events(job_id)
-        for event in events[sent:]:
+        events, offset = trainer.jobs.events_from(job_id, offset)
+        for event in events:
             yield b"id: " + event["id"].encode() + b"\ndata: " + orjson.dumps(event) + b"\n\n"
-        sent = len(events)
         if over:
             yield b"data: [DONE]\n\n"
             return

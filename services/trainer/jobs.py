@@ -99,6 +99,8 @@ class Jobs:
         self.root = folder
         folder.mkdir(parents=True, exist_ok=True)
         self._jobs = {job.id: job for job in self._read()}
+        for job_id in self._jobs:
+            self._end_torn_line(job_id)
 
     def create(self, asked: Asked, idempotency_key: str | None) -> Job:
         """A new job, or the one that this key made before. Conflict where it was asked for something else."""
@@ -165,12 +167,25 @@ class Jobs:
 
     def events(self, job_id: str) -> list[JsonObject]:
         """All events of a job, the oldest first; a line torn by a crash is left out."""
-        path = self.folder(self.get(job_id).id) / "events.jsonl"
-        lines = path.read_bytes().split(b"\n") if path.is_file() else []
-        return [event for line in lines if (event := _parsed(line)) is not None]
+        return self.events_from(job_id, 0)[0]
+
+    def events_from(self, job_id: str, offset: int) -> tuple[list[JsonObject], int]:
+        """The events behind a place in the file, and the place where they end."""
+        with (self.folder(self.get(job_id).id) / "events.jsonl").open("rb") as file:
+            file.seek(offset)
+            whole, separator, _ = file.read().rpartition(b"\n")
+        events = [event for line in whole.split(b"\n") if (event := _parsed(line)) is not None]
+        return events, offset + len(whole) + len(separator)
 
     def folder(self, job_id: str) -> Path:
         return self.root / job_id
+
+    def _end_torn_line(self, job_id: str) -> None:
+        """So that the next event after a crash stands on a line of its own."""
+        path = self.folder(job_id) / "events.jsonl"
+        if path.is_file() and not path.read_bytes().endswith(b"\n"):
+            with path.open("ab") as file:
+                file.write(b"\n")
 
     def _save(self, job: Job) -> Job:
         durable.write(self.folder(job.id) / "job.json", orjson.dumps(job.model_dump()))

@@ -83,7 +83,7 @@ class WarmParent:
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
             try:
-                await asyncio.wait_for(self._process.wait(), 5)
+                await asyncio.wait_for(self._process.wait(), 2)
             except TimeoutError:
                 self._process.kill()
                 await self._process.wait()

@@ -1,0 +1,161 @@
+"""The trainer's state: jobs and their transitions, the lease, requests, pages, checkpoints."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from services.trainer.checkpoints import MARKER, Checkpoints
+from services.trainer.jobs import TRANSITIONS, Asked, Jobs
+from services.trainer.lease import Entry, Lease
+from services.trainer.requests import JobRequest, hyperparameters, page
+from services.trainer.runner import cause
+from services.trainer.settings import Hyperparameters
+from shared.errors import BadRequest, Conflict, NotFound, Unprocessable
+
+
+def asked(seed: int = 1, owner: str | None = None) -> Asked:
+    return Asked(
+        training_file="file-1",
+        model="tiny",
+        suffix=None,
+        seed=seed,
+        stage="tune",
+        hyperparameters=Hyperparameters(),
+        owner=owner,
+    )
+
+
+def test_jobs_survive_a_restart_in_their_order(tmp_path: Path) -> None:
+    jobs = Jobs(tmp_path)
+    first, second = jobs.create(asked(), None), jobs.create(asked(owner="run"), None)
+    jobs.move(first.id, "running")
+    again = Jobs(tmp_path)
+    assert [job.id for job in again.all()] == [second.id, first.id]
+    assert again.get(first.id).status == "running"
+    assert again.waiting("run") == [second]
+    assert [event["message"] for event in again.events(first.id)] == [
+        "Created tune job from tiny",
+        "Job running",
+    ]
+
+
+def test_a_torn_event_is_left_out(tmp_path: Path) -> None:
+    jobs = Jobs(tmp_path)
+    job = jobs.create(asked(), None)
+    with (jobs.folder(job.id) / "events.jsonl").open("ab") as file:
+        file.write(b'{"message": "to')
+    assert len(jobs.events(job.id)) == 1
+    again = Jobs(tmp_path)
+    again.move(job.id, "running")
+    assert [event["message"] for event in again.events(job.id)][1:] == ["Job running"]
+
+
+def test_an_idempotency_key_gives_the_same_job_for_the_same_request(tmp_path: Path) -> None:
+    jobs = Jobs(tmp_path)
+    job = jobs.create(asked(), "key")
+    assert Jobs(tmp_path).create(asked(), "key") == job
+    with pytest.raises(Conflict, match="use a new key"):
+        jobs.create(asked(seed=2), "key")
+
+
+def test_final_states_are_final(tmp_path: Path) -> None:
+    jobs = Jobs(tmp_path)
+    for final in (status for status, after in TRANSITIONS.items() if not after):
+        job = jobs.create(asked(), None)
+        jobs.move(job.id, "running")
+        assert jobs.move(job.id, final).over
+        with pytest.raises(Conflict, match="cannot become"):
+            jobs.move(job.id, "running")
+
+
+def test_the_lease_goes_round_in_order_of_arrival(tmp_path: Path) -> None:
+    lease = Lease(tmp_path / "lease.json", 10, 0)
+    for owner in ("a", "b", "c"):
+        lease.ask(owner, None, 0)
+    lease.ask("a", "ckpt-1", 1)
+    assert lease.held_by("a")
+    lease.give_back("b")
+    lease.give_back("a")
+    lease.give_back("nobody")
+    assert lease.held_by("c")
+    assert Lease(tmp_path / "lease.json", 10, 50).held_by("c")
+
+
+def test_a_silent_holder_loses_the_lease_unless_it_has_a_job(tmp_path: Path) -> None:
+    lease = Lease(tmp_path / "lease.json", 10, 0)
+    lease.ask("a", "ckpt-1", 0)
+    lease.ask("b", None, 0)
+    lease.touch("b", 9)
+    assert lease.expire(11, busy={"a"}) == []
+    assert lease.expire(11, busy=set()) == ["a"]
+    assert lease.held_by("b")
+
+
+def test_asking_again_keeps_the_checkpoint_that_was_wanted(tmp_path: Path) -> None:
+    lease = Lease(tmp_path / "lease.json", 10, 0)
+    lease.ask("a", "ckpt-1", 0)
+    assert lease.ask("a", None, 1).checkpoint == "ckpt-1"
+    assert Lease(tmp_path / "lease.json", 10, 0).holder == Entry("a", "ckpt-1", 0)
+
+
+def test_hyperparameters_default_to_the_papers() -> None:
+    assert hyperparameters({"n_epochs": "auto"}) == Hyperparameters(
+        n_epochs=1, batch_size=16, learning_rate=None, warmup_ratio=0.03, max_length=2048
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [({"momentum": 1}, "unknown momentum; allowed are batch_size"), ({"n_epochs": 0}, "n_epochs: .*got 0")],
+)
+def test_wrong_hyperparameters_are_refused_by_name(given: dict[str, int], said: str) -> None:
+    with pytest.raises(Unprocessable, match=said):
+        hyperparameters(given)
+
+
+def test_hyperparameters_are_taken_from_the_method_too() -> None:
+    body = {
+        "training_file": "file-1",
+        "model": "tiny",
+        "hyperparameters": {"n_epochs": 2, "batch_size": 4},
+        "method": {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 3}}},
+    }
+    parameters = JobRequest.model_validate(body).asked(None).hyperparameters
+    assert (parameters.n_epochs, parameters.batch_size) == (3, 4)
+
+
+def test_pages_follow_their_cursor() -> None:
+    items = [{"id": str(at)} for at in range(5)]
+    first = page(items, None, 2)
+    assert (first["last_id"], first["has_more"]) == ("1", True)
+    assert [item["id"] for item in page(items, "1", 9)["data"]] == ["2", "3", "4"]
+    with pytest.raises(BadRequest, match="after"):
+        page(items, "9", 2)
+
+
+def test_a_checkpoint_without_its_marker_does_not_exist(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, {"tiny": tmp_path / "base"})
+    (tmp_path / "ckpt-1").mkdir()
+    with pytest.raises(NotFound, match="there are: tiny"):
+        checkpoints.path("ckpt-1")
+    (tmp_path / "ckpt-1" / MARKER).write_text(json.dumps({"id": "ckpt-1", "created_at": 5}))
+    assert checkpoints.path("ckpt-1") == tmp_path / "ckpt-1"
+    assert [(m["id"], m["loaded"]) for m in checkpoints.models("ckpt-1")] == [
+        ("tiny", False),
+        ("ckpt-1", True),
+    ]
+
+
+def test_a_name_cannot_lead_out_of_the_folder(tmp_path: Path) -> None:
+    with pytest.raises(NotFound):
+        Checkpoints(tmp_path, {}).path("ckpt-/../../etc")
+
+
+def test_the_cause_of_a_failure_is_the_error_it_named(tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    log.write_text("loading\nerror: line 3: is empty\nTraceback\n")
+    assert cause(log, 3) == "line 3: is empty"
+    log.write_text("loading\nkilled by something\n")
+    assert "status -9" in cause(log, -9)
+    assert "killed by something" in cause(log, -9)
