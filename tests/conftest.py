@@ -5,7 +5,6 @@ Every test that asks for `postgres_url` gets a database of its own, copied from 
 
 import secrets
 import shutil
-import socket
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from comd.stack.children import Child
 from comd.stack.postgres import postgres_child
 from comd.stack.redis import redis_child
 from services.coordinator.migrate import migrate
+from tests.loopback import free_port
 
 TEMPLATE = "comd_template"
 
@@ -78,18 +78,17 @@ def redis_url(redis_server: str) -> str:
     return redis_server
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def _database(server: str, template: str | None) -> Iterator[str]:
     name = f"test_{secrets.token_hex(6)}"
-    _create_database(server, name, template)
-    yield _named(server, name)
+    yield make_database(server, name, template)
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def make_database(server: str, name: str, template: str | None) -> str:
+    """The new database's URL."""
+    _create_database(server, name, template)
+    return _named(server, name)
 
 
 def _create_database(server: str, name: str, template: str | None) -> None:
