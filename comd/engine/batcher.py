@@ -15,6 +15,7 @@ from typing import Any
 from prometheus_client import Histogram
 
 from comd.engine import model as engine_model
+from comd.engine.generate import generate
 from comd.engine.model import LoadedModel, Row
 from comd.engine.request import ChatRequest
 from shared import logs
@@ -119,7 +120,7 @@ class Batcher:
         assert self.loaded is not None  # else no row would be ready
         batch_rows.observe(len(ready))
         try:
-            engine_model.generate(self.loaded, [row for _, row in ready])
+            generate(self.loaded, [row for _, row in ready])
         except Exception as error:
             log.error("batch_failed", rows=len(ready), exc_info=error)
             for asked, _ in ready:

@@ -5,6 +5,7 @@ Out: ids, and which of them are answers. Training and serving both use this, so 
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from transformers.utils.chat_template_utils import render_jinja_template
@@ -78,6 +79,9 @@ class Renderer:
         self.stop_token: str = self.tokenizer.eos_token
         self._variables = dict(self.tokenizer.special_tokens_map)
         specials = [token for token in self.tokenizer.all_special_tokens if len(token) > 1]
+        # Short answers come again and again.
+        self._decoded = lru_cache(maxsize=16384)(self._decode)
+        self.expected_answer_text = lru_cache(maxsize=16384)(self._expected_answer_text)
         self._special = re.compile("|".join(re.escape(token) for token in specials) or r"(?!)")
 
     def plain(self, text: str) -> str:
@@ -100,12 +104,15 @@ class Renderer:
 
     def answer_text(self, ids: Sequence[int]) -> str:
         """An answer's tokens as text, the stop token included, so that two of them can be compared."""
-        return str(self.tokenizer.decode(ids, skip_special_tokens=False)).strip()
+        return self._decoded(tuple(ids))
 
-    def expected_answer_text(self, answer: str) -> str:
+    def _expected_answer_text(self, answer: str) -> str:
         """What `answer_text` must give for this answer."""
         whole = self.plain(answer) + self.stop_token
-        return self.answer_text(self.tokenizer(whole, add_special_tokens=False)["input_ids"])
+        return self._decoded(tuple(self.tokenizer(whole, add_special_tokens=False)["input_ids"]))
+
+    def _decode(self, ids: tuple[int, ...]) -> str:
+        return str(self.tokenizer.decode(list(ids), skip_special_tokens=False)).strip()
 
     def _rendered(self, messages: Sequence[JsonObject], **options: Any) -> tuple[str, Any]:
         cleaned = [{"role": m["role"], "content": [self._clean(p) for p in m["content"]]} for m in messages]

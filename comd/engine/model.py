@@ -1,16 +1,13 @@
-"""One loaded model. In: a batch of prompts. Out: for each its tokens, by transformers' own `generate`."""
+"""One loaded model, and the rows that pass through it. In: a folder. Out: model, processor, stop tokens."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from comd.engine.dialogue import Renderer
-from comd.engine.pictures import Picture, Pictures, stack
-from comd.engine.sampling import SeededSampling
+from comd.engine.pictures import Picture, Pictures
 from shared.errors import BadRequest, ConfigError
 from shared.images import ImageStore
 
@@ -28,6 +25,7 @@ class Row:
     on_text: Callable[[str], None] | None = None
     tokens: list[int] = field(default_factory=list)
     finish_reason: str = "length"
+    ended: bool = False
     text: str = ""
 
 
@@ -39,6 +37,10 @@ class LoadedModel:
     renderer: Renderer
     pictures: Pictures
     stop_ids: frozenset[int]
+
+    @property
+    def pad_id(self) -> int:
+        return int(self.renderer.tokenizer.pad_token_id or 0)
 
     @property
     def max_length(self) -> int:
@@ -64,36 +66,6 @@ def load(name: str, folder: Path, store: ImageStore | None, dtype: str = "auto")
     return LoadedModel(name, folder, model, Renderer(processor), Pictures(processor, store), frozenset(known))
 
 
-def generate(loaded: LoadedModel, rows: Sequence[Row]) -> None:
-    """Answer all rows in one batch, filling in their tokens, text and finish reason."""
-    from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
-
-    width = max(len(row.prompt) for row in rows)
-    pad = loaded.renderer.tokenizer.pad_token_id or 0
-    ids = torch.tensor([[pad] * (width - len(row.prompt)) + row.prompt for row in rows])  # (B, T)
-    mask = torch.tensor([[0] * (width - len(row.prompt)) + [1] * len(row.prompt) for row in rows])
-    pictures = stack([picture for row in rows for picture in row.pictures])
-    sampling = SeededSampling([row.seed for row in rows], [row.temperature for row in rows], width)
-    config = GenerationConfig(
-        do_sample=False,
-        max_new_tokens=max(row.max_tokens for row in rows),
-        pad_token_id=pad,
-        eos_token_id=sorted(loaded.stop_ids),
-    )
-    limits = RowLimits(loaded, rows)
-    with torch.inference_mode():
-        loaded.model.generate(
-            input_ids=ids,
-            attention_mask=mask,
-            **_cast(pictures, loaded.model.dtype),
-            generation_config=config,
-            logits_processor=LogitsProcessorList([sampling]),
-            stopping_criteria=StoppingCriteriaList([limits]),
-        )
-    for row in rows:
-        row.text = decoded(loaded, row)
-
-
 def check_length(loaded: LoadedModel, row: Row) -> None:
     """BadRequest where prompt and answer do not fit into the model's context."""
     if len(row.prompt) >= loaded.max_length:
@@ -102,44 +74,3 @@ def check_length(loaded: LoadedModel, row: Row) -> None:
             code="context_length_exceeded",
         )
     row.max_tokens = min(row.max_tokens, loaded.max_length - len(row.prompt))
-
-
-def decoded(loaded: LoadedModel, row: Row) -> str:
-    """The row's tokens as text, cut before the first of its stop strings."""
-    text = str(loaded.renderer.tokenizer.decode(row.tokens, skip_special_tokens=True))
-    cuts = [at for stop in row.stops if (at := text.find(stop)) >= 0]
-    return text[: min(cuts)] if cuts else text
-
-
-class RowLimits:
-    """A stopping criterion: each row ends by itself, at its stop token, stop string or length."""
-
-    def __init__(self, loaded: LoadedModel, rows: Sequence[Row]):
-        self.loaded, self.rows = loaded, rows
-        self.open = [True] * len(rows)
-
-    def __call__(self, input_ids: torch.Tensor, scores: Any) -> torch.Tensor:
-        for at, token in enumerate(input_ids[:, -1].tolist()):
-            if self.open[at]:
-                self.open[at] = self._goes_on(self.rows[at], token)
-        return torch.tensor([not is_open for is_open in self.open])
-
-    def _goes_on(self, row: Row, token: int) -> bool:
-        if token in self.loaded.stop_ids:
-            row.finish_reason = "stop"
-            return False
-        row.tokens.append(token)
-        if row.on_text or row.stops:
-            text = decoded(self.loaded, row)
-            if row.on_text:
-                row.on_text(text)
-            if len(text) < len(
-                str(self.loaded.renderer.tokenizer.decode(row.tokens, skip_special_tokens=True))
-            ):
-                row.finish_reason = "stop"
-                return False
-        return len(row.tokens) < row.max_tokens
-
-
-def _cast(pictures: dict[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch.Tensor]:
-    return {k: v.to(dtype) if v.is_floating_point() else v for k, v in pictures.items()}

@@ -25,16 +25,24 @@ def _mix(value: torch.Tensor) -> torch.Tensor:
 
 
 class SeededSampling:
-    """A logits processor: afterwards the largest score of a row is its sampled token."""
+    """The seeds and temperatures of a batch's rows; a row without temperature is greedy."""
 
-    def __init__(self, seeds: list[int], temperatures: list[float], prompt_length: int):
+    def __init__(self, seeds: list[int], temperatures: list[float]):
         self.seeds = torch.tensor(seeds, dtype=torch.int64)
         self.warm = torch.tensor([t > 0 for t in temperatures])
         self.scale = torch.tensor([t if t > 0 else 1.0 for t in temperatures])
-        self.prompt_length = prompt_length
 
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+    def scores(self, logits: torch.Tensor, step: int) -> torch.Tensor:
+        """Scores (B, V) whose largest is the row's sampled token at this step of its answer."""
         if not bool(self.warm.any()):
-            return scores
-        noise = gumbel(self.seeds, input_ids.shape[1] - self.prompt_length, scores.shape[1])
-        return scores.float() / self.scale[:, None] + noise * self.warm[:, None]
+            return logits
+        noise = gumbel(self.seeds, step, logits.shape[1])
+        return logits.float() / self.scale[:, None] + noise * self.warm[:, None]
+
+    def choose(self, logits: torch.Tensor, step: int) -> torch.Tensor:
+        """The sampled tokens (B)."""
+        return self.scores(logits, step).argmax(1)
+
+    def keep(self, rows: torch.Tensor) -> None:
+        """Go on with these rows only."""
+        self.seeds, self.warm, self.scale = self.seeds[rows], self.warm[rows], self.scale[rows]

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from comd.engine.dialogue import Renderer, parse
-from comd.engine.model import LoadedModel, Row, generate, load
+from comd.engine.generate import decode, decode_by_transformers, generate
+from comd.engine.model import LoadedModel, Row, load
 from comd.engine.pictures import Pictures, data_url_bytes
 from comd.engine.sampling import SeededSampling, gumbel
 from services.trainer.dataset import Collator, Preparation
@@ -92,16 +93,16 @@ def test_the_noise_is_a_function_of_seed_step_and_token() -> None:
 def test_samples_follow_the_softmax() -> None:
     logits = torch.tensor([0.0, 1.0, 2.0, -1.0])
     count, temperature = 20_000, 0.7
-    sampling = SeededSampling(list(range(count)), [temperature] * count, 5)
-    drawn = sampling(torch.zeros(count, 5), logits.expand(count, 4)).argmax(1)
+    sampling = SeededSampling(list(range(count)), [temperature] * count)
+    drawn = sampling.choose(logits.expand(count, 4), 5)
     shares = torch.bincount(drawn, minlength=4) / count
     assert torch.allclose(shares, torch.softmax(logits / temperature, 0), atol=0.012)
 
 
 def test_a_row_without_temperature_is_greedy() -> None:
-    sampling = SeededSampling([1, 2], [0.0, 0.0], 5)
-    scores = torch.rand(2, 9)
-    assert torch.equal(sampling(torch.zeros(2, 5), scores).argmax(1), scores.argmax(1))
+    sampling = SeededSampling([1, 2, 3], [0.0, 0.0, 2.0])
+    logits = torch.arange(27.0).reshape(3, 9) / 100
+    assert torch.equal(sampling.choose(logits, 5)[:2], logits.argmax(1)[:2])
 
 
 def rows(student: LoadedModel, count: int) -> list[Row]:
@@ -121,6 +122,15 @@ def test_an_answer_does_not_depend_on_its_batch_mates(student: LoadedModel) -> N
     assert [row.text for row in together] == [row.text for row in alone]
     assert [len(row.tokens) <= row.max_tokens for row in together] == [True] * 12
     assert {row.finish_reason for row in together} <= {"stop", "length"}
+
+
+def test_our_loop_makes_the_tokens_that_transformers_makes(student: LoadedModel) -> None:
+    ours, theirs = rows(student, 20), rows(student, 20)
+    with torch.inference_mode():
+        decode(student, ours)
+        decode_by_transformers(student, theirs)
+    assert [(row.tokens, row.finish_reason) for row in ours] == [(r.tokens, r.finish_reason) for r in theirs]
+    assert len({len(row.tokens) for row in ours}) > 4
 
 
 def test_a_stop_string_ends_a_row(student: LoadedModel) -> None:
