@@ -54,50 +54,66 @@ def choose_balanced(pool: list[Question], scores: dict[int, float], seed: int) -
 CHOOSERS = {"comd": choose_comd, "random": choose_random, "balanced_by_kind": choose_balanced}
 
 
-def run_seed(schedule: Schedule, seed: int) -> dict[str, Any]:
-    """All arms of one seed: base, stage 1 and first training are shared."""
-    began = time.process_time()
-    with tempfile.TemporaryDirectory() as folder:
-        make(Path(folder), seed)
-        model = LlavaForConditionalGeneration.from_pretrained(folder)
-        processor = AutoProcessor.from_pretrained(folder)
-    base_s = time.process_time() - began
-    world = make_world(schedule, seed)
-    pixels = processor.image_processor(world.pictures, return_tensors="pt")["pixel_values"]
-    student = PlainStudent(model, processor.tokenizer, pixels)
-    began = time.process_time()
-    student.train(
-        captions(world, schedule),
-        epochs=schedule.stage1_epochs,
-        batch=schedule.batch,
-        learning_rate=schedule.stage1_rate,
-        seed=seed,
-        projector_only=True,
-    )
-    stage1_s = time.process_time() - began
-    first = tune(world, student, world.pool, schedule, seed, 1)
-    arms: dict[str, list[Row]] = {}
-    targets: list[Target] = []
-    for arm in ARMS:
-        own = PlainStudent(copy.deepcopy(model), processor.tokenizer, pixels)
-        rows = run_loop(copy.copy(world), own, schedule, CHOOSERS[arm], seed, targets)
-        arms[arm] = [first, *rows]
-        targets = targets or [Target(row["tuning_pool"], row["steps_per_epoch"]) for row in rows]
-        print(seed, arm, [row["accuracy"] for row in arms[arm]], flush=True)
-    return {"seed": seed, "base_cpu_s": round(base_s, 1), "stage1_cpu_s": round(stage1_s, 1), "arms": arms}
+class SeedRun:
+    """One seed: the base, stage 1 and first training that all arms share, and each arm's rows so far."""
+
+    def __init__(self, schedule: Schedule, seed: int) -> None:
+        began = time.process_time()
+        with tempfile.TemporaryDirectory() as folder:
+            make(Path(folder), seed)
+            self.model = LlavaForConditionalGeneration.from_pretrained(folder)
+            processor = AutoProcessor.from_pretrained(folder)
+        self.schedule, self.seed, self.tokenizer = schedule, seed, processor.tokenizer
+        self.base_cpu_s = round(time.process_time() - began, 1)
+        self.world = make_world(schedule, seed)
+        self.pixels = processor.image_processor(self.world.pictures, return_tensors="pt")["pixel_values"]
+        student = PlainStudent(self.model, self.tokenizer, self.pixels)
+        began = time.process_time()
+        student.train(
+            captions(self.world, schedule),
+            epochs=schedule.stage1_epochs,
+            batch=schedule.batch,
+            learning_rate=schedule.stage1_rate,
+            seed=seed,
+            projector_only=True,
+        )
+        self.stage1_cpu_s = round(time.process_time() - began, 1)
+        self.first = tune(self.world, student, self.world.pool, schedule, seed, 1)
+        self.arms: dict[str, list[Row]] = {}
+
+    def run(self, arm: str) -> None:
+        """Iterations 2 to 4 of one arm; a control is made equal to the loop's own arm, which runs first."""
+        student = PlainStudent(copy.deepcopy(self.model), self.tokenizer, self.pixels)
+        own = self.arms.get(ARMS[0], [])[1:]
+        targets = [Target(row["tuning_pool"], row["steps_per_epoch"]) for row in own]
+        rows = run_loop(copy.copy(self.world), student, self.schedule, CHOOSERS[arm], self.seed, targets)
+        self.arms[arm] = [self.first, *rows]
+        print(self.seed, arm, [row["accuracy"] for row in self.arms[arm]], flush=True)
+
+    def as_json(self) -> dict[str, Any]:
+        """For the baseline file."""
+        costs = {"base_cpu_s": self.base_cpu_s, "stage1_cpu_s": self.stage1_cpu_s}
+        return {"seed": self.seed, **costs, "arms": self.arms}
 
 
 def summary(seeds: list[dict[str, Any]]) -> dict[str, Any]:
-    """Mean and 95 % interval by arm and iteration, and the differences paired by seed."""
-    table = {arm: [[row["accuracy"] for row in one["arms"][arm]] for one in seeds] for arm in ARMS}
-    result: dict[str, Any] = {
-        arm: [_interval(column) for column in zip(*table[arm], strict=True)] for arm in ARMS
-    }
+    """Mean and 95 % interval by arm and iteration, and the differences paired by seed, over the seeds that are done."""
+    result: dict[str, Any] = {}
+    for arm in ARMS:
+        result[arm] = _columns([_accuracies(one, arm) for one in seeds if arm in one["arms"]])
     for arm in ARMS[1:]:
-        pairs = zip(table["comd"], table[arm], strict=True)
-        differences = [[ours - theirs for ours, theirs in zip(*pair, strict=True)] for pair in pairs]
-        result[f"comd - {arm}"] = [_interval(column) for column in zip(*differences, strict=True)]
+        done = [one for one in seeds if arm in one["arms"]]
+        pairs = [(_accuracies(one, ARMS[0]), _accuracies(one, arm)) for one in done]
+        result[f"comd - {arm}"] = _columns([[a - b for a, b in zip(*pair, strict=True)] for pair in pairs])
     return result
+
+
+def _accuracies(one: dict[str, Any], arm: str) -> list[float]:
+    return [row["accuracy"] for row in one["arms"][arm]]
+
+
+def _columns(rows: list[list[float]]) -> list[dict[str, float]]:
+    return [_interval(column) for column in zip(*rows, strict=True)]
 
 
 def _interval(values: tuple[float, ...]) -> dict[str, float]:
@@ -117,8 +133,8 @@ def markdown(seeds: list[dict[str, Any]]) -> str:
     """The table by seed, and the table of means."""
     lines = ["| seed | arm | 1 | 2 | 3 | 4 |", "|---|---|---|---|---|---|"]
     for one in seeds:
-        for arm in ARMS:
-            cells = " | ".join(f"{row['accuracy']:.3f}" for row in one["arms"][arm])
+        for arm in one["arms"]:
+            cells = " | ".join(f"{accuracy:.3f}" for accuracy in _accuracies(one, arm))
             lines.append(f"| {one['seed']} | {arm} | {cells} |")
     lines += ["", "| mean of seeds | 1 | 2 | 3 | 4 |", "|---|---|---|---|---|"]
     for name, columns in summary(seeds).items():
@@ -136,19 +152,31 @@ def cpu_name() -> str:
 
 
 def main() -> None:
-    """Runs all seeds; the file is written anew after each, so that an interrupted run leaves what it has."""
+    """Runs the loop's own arm for all seeds, then the controls; the file is written anew after each seed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.loop_controls", description=__doc__)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "baselines")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    schedule, seeds = Schedule(), []
+    schedule = Schedule()
     options.out.mkdir(parents=True, exist_ok=True)
+    runs: list[SeedRun] = []
     for seed in range(options.seeds):
-        seeds.append(run_seed(schedule, seed))
-        report = {"schedule": asdict(schedule), "summary": summary(seeds), "seeds": seeds}
-        (options.out / f"loop_controls-{cpu_name()}.json").write_text(json.dumps(report, indent=1) + "\n")
-    print(markdown(seeds))
+        runs.append(SeedRun(schedule, seed))
+        runs[-1].run(ARMS[0])
+        save(options.out, schedule, runs)
+    for run in runs:
+        for arm in ARMS[1:]:
+            run.run(arm)
+        save(options.out, schedule, runs)
+    print(markdown([run.as_json() for run in runs]))
+
+
+def save(folder: Path, schedule: Schedule, runs: list[SeedRun]) -> None:
+    """Writes the baseline file named by the processor."""
+    seeds = [run.as_json() for run in runs]
+    report = {"schedule": asdict(schedule), "summary": summary(seeds), "seeds": seeds}
+    (folder / f"loop_controls-{cpu_name()}.json").write_text(json.dumps(report, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -36,14 +36,14 @@ NUM_HELDOUT_PER_KIND = 60
 class Schedule:
     """How large the pools are and how long each training lasts."""
 
-    num_pictures: int = 1500
+    num_pictures: int = 1800
     num_questions: int = 2
     batch: int = 16
     stage1_epochs: int = 2
     stage1_rate: float = 2e-3
     rate: float = 1e-3
-    epochs_first: int = 3
-    epochs_later: int = 8
+    epochs_first: int = 2
+    epochs_later: int = 6
 
 
 @dataclass(frozen=True)

@@ -25,14 +25,14 @@ from comd.world.scene import Thing
 
 def data_url() -> str:
     buffer = BytesIO()
-    draw_scene((Thing("red", "circle"), None, None, Thing("blue", "square")), Random(1)).save(buffer, "PNG")
+    draw_scene((None, None, Thing("red", "circle"), Thing("blue", "square")), Random(1)).save(buffer, "PNG")
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def body(**more: Any) -> dict[str, Any]:
     content = [
         {"type": "image_url", "image_url": {"url": data_url()}},
-        {"type": "text", "text": "Describe the whole picture to me."},
+        {"type": "text", "text": "Describe the bottom row to me."},
     ]
     messages = [{"role": "user", "content": content}]
     return {"model": "scripted", "messages": messages, "seed": 1, **more}
