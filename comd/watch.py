@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.table import Table
@@ -38,14 +39,30 @@ def watch_run(
     return run
 
 
+SHORT = {  # column names that let the table fit into eighty columns
+    "number": "#",
+    "tuning_pool": "tuning\npool",
+    "cache_pool": "cache\npool",
+    "difficult": "diff-\nicult",
+    "accepted": "accep-\nted",
+    "rejected": "rejec-\nted",
+    "unjudged": "unjud-\nged",
+    "mean_difficulty": "mean\ndiff.",
+    "train_loss": "train\nloss",
+    "heldout_accuracy": "held-\nout",
+}
+
+
 def summary_table(iterations: list[Json]) -> Table:
-    """The table of a run: one row per iteration."""
-    table = Table(title=None, header_style="bold")
-    for column in story.COLUMNS[:-1]:
-        table.add_column(column, justify="right")
-    table.add_column(story.COLUMNS[-1])
+    """The table of a run: one row per iteration, the seconds of its phases in one column."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0, header_style="bold", caption_justify="left")
+    for key, name in story.COLUMNS.items():
+        table.add_column(SHORT.get(key, name), justify="right", no_wrap=True)
+    table.add_column("seconds", justify="right", no_wrap=True)
+    table.caption = f"seconds: {' / '.join(story.PHASES)}"
+    num_counts = len(story.COLUMNS)
     for row in story.rows(iterations):
-        table.add_row(*row)
+        table.add_row(*row[:num_counts], "/".join(row[num_counts:]))
     return table
 
 
@@ -57,7 +74,7 @@ def _tell(console: Console, coordinator: Coordinator, run: Json, told: int) -> i
         if iteration["number"] >= told and over:
             before = iterations[position - 1] if position else None
             for line in story.tell(iteration, before):
-                console.print(line)
+                console.print(line, highlight=False, soft_wrap=True)
             told = iteration["number"] + 1
     return told
 

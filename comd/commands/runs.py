@@ -73,7 +73,7 @@ def show(name: Name, as_json: AsJson = False) -> None:
     before: story.Iteration | None = None
     for iteration in report["iterations"]:
         for line in story.tell(iteration, before):
-            console.print(line)
+            console.print(line, highlight=False, soft_wrap=True)
         before = iteration
     console.print(summary_table(report["iterations"]))
 

@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from comd.demo.folder import DemoFolder
 from comd.report.page import render
-from comd.report.story import KEYS
+from comd.report.story import COLUMNS
 from comd.watch import summary_table
 
 Json = dict[str, Any]
@@ -30,7 +30,7 @@ NEXT_COMMANDS = (
 def summary(report: Json) -> Json:
     """The report's numbers in the form of `summary.json`."""
     iterations = [
-        {**{key: iteration.get(key) for key in KEYS}, "seconds": iteration["seconds"]}
+        {**{key: iteration.get(key) for key in COLUMNS}, "seconds": iteration["seconds"]}
         for iteration in report["iterations"]
         if iteration["number"] > 0
     ]
@@ -59,7 +59,7 @@ def show_result(console: Console, folder: DemoFolder, report: Json) -> None:
     console.print(f"Report: {folder.report}   Numbers: {folder.summary}")
     console.print("\nTry next:")
     for command in NEXT_COMMANDS:
-        console.print(f"  {command}", highlight=False, markup=False)
+        console.print(f"  {command}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _show_example(console: Console, folder: DemoFolder, example: Json) -> None:
@@ -80,4 +80,4 @@ def _show_example(console: Console, folder: DemoFolder, example: Json) -> None:
     if example.get("new_question"):
         said.append(("new question born of it", example["new_question"]))
     for who, text in said:
-        console.print(f"  {who}: [dim]{escape(text)}[/]", highlight=False)
+        console.print(f"  {who}: [dim]{escape(text)}[/]", highlight=False, soft_wrap=True)

@@ -39,7 +39,7 @@ def run_demo(console: Console, fresh: bool, seed: int, base_port: int) -> None:
     folder = DemoFolder(seed)
     logs.configure("demo", quiet=True)
     stop_on_sigterm()
-    console.print(PROMISE, highlight=False)
+    console.print(PROMISE, highlight=False, soft_wrap=True)
     unfinished = None if fresh else folder.unfinished_run()
     if unfinished:
         console.print("Going on with the unfinished demo; DEMO_FLAGS=--fresh starts over.", style="bold")

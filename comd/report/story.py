@@ -5,39 +5,29 @@ from typing import Any
 
 Iteration = Mapping[str, Any]
 
-COLUMNS = (
-    "iteration",
-    "tuning pool",
-    "cache pool",
-    "difficult",
-    "easy",
-    "accepted",
-    "rejected",
-    "unjudged",
-    "mean difficulty",
-    "train loss",
-    "held-out",
-    "seconds by phase",
-)
-KEYS = (
-    "number",
-    "tuning_pool",
-    "cache_pool",
-    "difficult",
-    "easy",
-    "accepted",
-    "rejected",
-    "unjudged",
-    "mean_difficulty",
-    "train_loss",
-    "heldout_accuracy",
-)
+COLUMNS = {  # of the report's iterations: their key and the column's name
+    "number": "iteration",
+    "tuning_pool": "tuning pool",
+    "cache_pool": "cache pool",
+    "difficult": "difficult",
+    "easy": "easy",
+    "accepted": "accepted",
+    "rejected": "rejected",
+    "unjudged": "unjudged",
+    "mean_difficulty": "mean difficulty",
+    "train_loss": "train loss",
+    "heldout_accuracy": "held-out accuracy",
+}
+PHASES = ("teaching", "training", "evaluating", "assessing", "augmenting")  # those that take time
 UNJUDGED_WARNING = 0.02  # a person should look when more than this share of verdicts is missing
 
 
 def rows(iterations: Sequence[Iteration]) -> list[list[str]]:
-    """One row per iteration; what an iteration does not have is a dash."""
-    return [[*(number(iteration.get(key)) for key in KEYS), seconds(iteration)] for iteration in iterations]
+    """One row per iteration, then the seconds of each phase; what an iteration does not have is a dash."""
+    return [
+        [*(number(iteration.get(key)) for key in COLUMNS), *(seconds(iteration, phase) for phase in PHASES)]
+        for iteration in iterations
+    ]
 
 
 def number(value: Any) -> str:
@@ -47,10 +37,12 @@ def number(value: Any) -> str:
     return f"{value:.3f}" if isinstance(value, float) else f"{value:,}"
 
 
-def seconds(iteration: Iteration) -> str:
-    """`teaching 12, training 31`: the seconds that each phase took."""
+def seconds(iteration: Iteration, phase: str) -> str:
+    """The whole seconds that a phase took; the training before the loop is stage 1's."""
     spent = iteration.get("seconds") or {}
-    return ", ".join(f"{phase} {value:.0f}" for phase, value in spent.items() if value >= 0.5)
+    if phase == "training" and "pretraining" in spent:
+        phase = "pretraining"
+    return f"{spent[phase]:.0f}" if phase in spent else "-"
 
 
 def tell(iteration: Iteration, before: Iteration | None) -> list[str]:
