@@ -29,6 +29,8 @@ def publish(weights: Path, checkpoints: Path, about: dict[str, Any]) -> str:
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     loaded.model.config.use_cache = True
+    # transformers saves under the names that it read, and ZeRO-3's are wrong; without this it takes its own.
+    vars(loaded.model).pop("_weight_conversions", None)
     loaded.model.save_pretrained(draft, max_shard_size="1TB")  # one file, so that its names can be mended
     loaded.renderer.processor.save_pretrained(draft)
     normalise_names(draft / "model.safetensors")

@@ -23,11 +23,11 @@ class TrainerSettings(ProcessSettings):
     image_store: str = Field(default_factory=default_image_store)
     num_devices: int = Field(1, ge=1, description="processes of a job: GPUs, or cores without one")
     threads: int = Field(1, ge=1, description="torch threads of each process, without a GPU")
-    zero_stage: Literal[0, 1, 2, 3] = Field(2, description="DeepSpeed's ZeRO stage")
+    zero_stage: int = Field(2, ge=0, le=3, description="DeepSpeed's ZeRO stage")
     dtype: Literal["fp32", "bf16"] = "fp32"
     micro_batch_size: int | None = Field(None, ge=1, description="default: a device's share of the batch")
     engine_threads: int = Field(1, ge=1)
-    engine_max_batch: int = Field(64, ge=1)
+    engine_max_batch: int = Field(128, ge=1)
     lease_ttl_s: float = Field(600.0, gt=0, description="an unused lease is given up after this")
     max_upload_bytes: int = Field(8 * 1024**3, ge=1)
 

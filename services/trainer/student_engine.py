@@ -89,7 +89,7 @@ class StudentEngine:
         raise EngineUnavailable(f"the student's engine did not start; see {self.log_file}")
 
     def _ended(self, exited: "asyncio.Future[int]") -> None:
-        if not exited.cancelled():
+        if not exited.cancelled() and not self.parent.closing:
             log.warning("student_engine_ended", status=exited.result(), log_file=str(self.log_file))
         self.loaded = None
         self.lost()

@@ -32,6 +32,7 @@ class WarmParent:
         self._ready = asyncio.Event()
         self._programs: dict[str, Program] = {}
         self._count = 0
+        self.closing = False
 
     async def start(self) -> None:
         """Begin to warm up; programs asked for meanwhile wait until it is warm."""
@@ -80,6 +81,7 @@ class WarmParent:
 
     async def close(self) -> None:
         """End it; it takes everything that it forked with it."""
+        self.closing = True
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
             try:

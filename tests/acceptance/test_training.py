@@ -26,6 +26,7 @@ ROOT = Path(__file__).parents[2]
 @dataclass
 class TrainerProcess:
     folder: Path
+    settings: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
 
@@ -37,6 +38,7 @@ class TrainerProcess:
             "COMD_INTERNAL_KEY": INTERNAL,
             "COMD_TRAINER_BASE_STUDENTS": f'{{"tiny": "{self.folder}/student"}}',
             "COMD_TRAINER_IMAGE_STORE": str(self.folder / "images"),
+            **self.settings,
         }
         with (self.folder / "log.txt").open("ab") as log:
             self.process = subprocess.Popen(
@@ -47,6 +49,11 @@ class TrainerProcess:
                 stderr=log,
             )
         until(lambda: self.healthy(), 30)
+
+    def stop(self) -> None:
+        assert self.process is not None
+        self.process.terminate()
+        self.process.wait(15)
 
     def healthy(self) -> bool:
         try:
@@ -112,9 +119,7 @@ def trainer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrainerProcess
     running = TrainerProcess(folder)
     running.start()
     yield running
-    assert running.process is not None
-    running.process.terminate()
-    running.process.wait(15)
+    running.stop()
 
 
 @pytest.fixture(scope="module")
@@ -216,10 +221,35 @@ def test_a_published_student_loads_in_transformers_with_all_its_weights(
     assert not report["missing_keys"]
     assert not report["unexpected_keys"]
     saved = trainer.weights(job["fine_tuned_model"])
+    on = trainer.over(trainer.create(file_id, model=job["fine_tuned_model"])["id"])
+    assert trainer.weights(on["fine_tuned_model"]).keys() == saved.keys()
     tower = model.model.vision_tower.state_dict()
     name = "encoder.layers.0.mlp.fc1.weight"
     loaded = next(tensor for key, tensor in tower.items() if key.endswith(name))
     assert loaded.equal(next(tensor for key, tensor in saved.items() if key.endswith(name)))
+
+
+def test_two_devices_train_what_one_trains(trainer: TrainerProcess, file_id: str) -> None:
+    """The batch is the same batch, in two halves; ZeRO-3 shards the weights and gathers them again."""
+    import torch
+
+    alone = trainer.over(trainer.create(file_id)["id"])
+    two = {"COMD_TRAINER_NUM_DEVICES": "2", "COMD_TRAINER_ZERO_STAGE": "3"}
+    with_two = TrainerProcess(trainer.folder, {**two, "COMD_HOME": str(trainer.folder / "two")})
+    with_two.start()
+    try:
+        upload = {"file": ("train.jsonl", (trainer.folder / "train.jsonl").read_bytes())}
+        again = with_two.call("POST", "/v1/files", files=upload, data={"purpose": "fine-tune"}).json()["id"]
+        assert again == file_id
+        done = with_two.over(with_two.create(file_id)["id"])
+        assert done["status"] == "succeeded", done
+        home = trainer.folder / "two" / "trainer" / "checkpoints" / done["fine_tuned_model"]
+        ours = load_file(home / "model.safetensors")
+    finally:
+        with_two.stop()
+    theirs = trainer.weights(alone["fine_tuned_model"])
+    assert ours.keys() == theirs.keys()
+    assert all(torch.allclose(ours[name], theirs[name], atol=1e-3) for name in ours)
 
 
 def test_the_lease_holds_the_trainer_for_one_run(trainer: TrainerProcess, file_id: str) -> None:
