@@ -34,10 +34,14 @@ def connect(url: str, connections: int = 10) -> AsyncEngine:
     return create_async_engine(
         driver_url(url),
         pool_size=connections,
-        max_overflow=connections,
-        pool_pre_ping=True,
+        max_overflow=0,  # more would be opened and closed all the time; who comes late waits
         connect_args={"connect_timeout": 10, "application_name": "comd"},
     )
+
+
+def reader(engine: AsyncEngine) -> AsyncEngine:
+    """The same pool for single statements that only read: no BEGIN and no ROLLBACK around them."""
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
 
 
 def is_connection_lost(error: BaseException) -> bool:

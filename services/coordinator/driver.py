@@ -34,6 +34,7 @@ PHASES: dict[str, Callable[[Drive, JsonObject], Awaitable[Outcome]]] = {
     "augmenting": augmenting,
 }
 ELECTION_PAUSE_S = 1.0
+QUEUE_LOOK_S = 0.5
 
 log = logs.get(__name__)
 
@@ -58,12 +59,10 @@ async def drive(
 async def _lead(office: Office) -> None:
     """A task for every active run, so that one that waits never holds up another."""
     async with asyncio.TaskGroup() as group:
+        group.create_task(_watch_queue(office))
         driven: dict[str, asyncio.Task[None]] = {}
         while True:
-            if await patiently(office.queue.was_lost):
-                await patiently(office.queue.remember)  # first: what is lost after this is noticed again
-                office.generation += 1
-            async with office.leader.engine.connect() as c:
+            async with office.leader.reader.connect() as c:
                 active = await runs.active(c)
             for run_id in active:
                 if run_id not in driven or driven[run_id].done():
@@ -71,10 +70,19 @@ async def _lead(office: Office) -> None:
             await asyncio.sleep(office.settings.tick_s)
 
 
+async def _watch_queue(office: Office) -> None:
+    """Notice that Redis lost what was published."""
+    while True:
+        if await patiently(office.queue.was_lost):
+            await patiently(office.queue.remember)  # first: what is lost after this is noticed again
+            office.generation += 1
+        await asyncio.sleep(QUEUE_LOOK_S)
+
+
 async def _drive_run(drive: Drive) -> None:
     """Until the run no longer runs and has given its lease back."""
     while True:
-        async with drive.office.leader.engine.connect() as c:
+        async with drive.office.leader.reader.connect() as c:
             run = await runs.get(c, drive.run_id)
             iteration = await iterations.newest(c, drive.run_id)
         if run is None:

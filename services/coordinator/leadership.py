@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from services.coordinator.database import reader
 from services.coordinator.repositories.rows import scalar
 from shared.errors import ComdError
 
@@ -27,6 +28,11 @@ class Leader:
 
     engine: AsyncEngine
     epoch: int
+
+    @property
+    def reader(self) -> AsyncEngine:
+        """For statements that only read; they need no right to drive."""
+        return reader(self.engine)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:

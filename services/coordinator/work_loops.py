@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.coordinator.clients import Services
 from services.coordinator.committer import ClaimLost, Committer
-from services.coordinator.database import persistently
+from services.coordinator.database import persistently, reader
 from services.coordinator.queue import Message, Queue, patiently
 from services.coordinator.repositories import tasks, work
 from services.coordinator.repositories.rows import insert
@@ -50,6 +50,7 @@ class Worker:
 
     def __init__(self, settings: CoordinatorSettings, engine: AsyncEngine, queue: Queue, services: Services):
         self.settings, self.engine, self.queue = settings, engine, queue
+        self.reader = reader(engine)
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self.committer = Committer(engine)
         self.tools = Tools(
@@ -181,7 +182,7 @@ class Worker:
 
     async def _known_answers(self, hashes: Sequence[str]) -> dict[str, JsonObject]:
         async def look() -> dict[str, JsonObject]:
-            async with self.engine.connect() as c:
+            async with self.reader.connect() as c:
                 return await work.known_answers(c, hashes)
 
         return await persistently(look)

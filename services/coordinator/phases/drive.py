@@ -33,6 +33,7 @@ class Outcome(Enum):
 class RunFailed(ComdError):
     """The run cannot go on; the message is shown as its error."""
 
+
 NEVER_PUBLISHED = -1  # no generation of the queue
 
 

@@ -58,14 +58,28 @@ async def augmenting(drive: Drive, iteration: JsonObject) -> Outcome:
 
 async def work_off(drive: Drive, iteration: JsonObject) -> bool:
     """One look at the tasks of the iteration's phase; True when no image lacks a result any more."""
-    office, number, phase = drive.office, iteration["number"], iteration["phase"]
-    generation = office.generation
-    again = drive.published_generation != generation
-    async with office.leader.transaction() as c:
-        if not await tasks.count_open(c, drive.run_id, number, phase):
-            lacking = work.LACKING[phase]
-            if not await tasks.plan(c, drive.run_id, number, phase, lacking):
+    number, phase = iteration["number"], iteration["phase"]
+    async with drive.office.leader.reader.connect() as c:
+        counts = await tasks.count_open(c, drive.run_id, number, phase)
+    is_new = counts.ready + counts.out == 0
+    if is_new:
+        async with drive.office.leader.transaction() as c:
+            if not await tasks.plan(c, drive.run_id, number, phase, work.LACKING[phase]):
                 return True
+    lost = drive.published_generation != drive.office.generation
+    half = drive.office.settings.published_at_once // 2  # refilled when half empty: most looks write nothing
+    if lost or is_new or (counts.ready and counts.out <= half):
+        await _publish(drive, number, phase, again=lost)
+    if drive.wants_counting:
+        await _show(drive, iteration)
+    return False
+
+
+async def _publish(drive: Drive, number: int, phase: str, *, again: bool) -> None:
+    """Fill the queue up to its bound; `again`: what was out when the queue was lost, too."""
+    office = drive.office
+    generation = office.generation
+    async with office.leader.transaction() as c:
         bound = office.settings.published_at_once
         keys = await tasks.publish(c, drive.run_id, number, phase, bound, again=again)
     # forgotten until it is sent, so that a queue that fails here gets all of it again
@@ -75,16 +89,13 @@ async def work_off(drive: Drive, iteration: JsonObject) -> bool:
     drive.published_generation = generation
     if again and keys:
         log.info("tasks_published_again", run_id=drive.run_id, phase=phase, num_tasks=len(keys))
-    if drive.wants_counting:
-        await _show(drive, iteration)
-    return False
 
 
 async def checkpoint_of(drive: Drive, iteration: JsonObject) -> str:
     """The student of the iteration: its own checkpoint, else the newest before, else the base."""
     if iteration["checkpoint"]:
         return str(iteration["checkpoint"])
-    async with drive.office.leader.transaction() as c:
+    async with drive.office.leader.reader.connect() as c:
         newest = await iterations.newest_checkpoint(c, drive.run_id, iteration["number"])
     return newest or drive.config.student.base
 
@@ -99,12 +110,12 @@ async def _fix_judge(drive: Drive, number: int) -> None:
 
 
 async def _students_lack(drive: Drive, number: int, checkpoint: str) -> bool:
-    async with drive.office.leader.transaction() as c:
+    async with drive.office.leader.reader.connect() as c:
         return await work.num_students_lacking(c, drive.run_id, number, checkpoint) > 0
 
 
 async def _show(drive: Drive, iteration: JsonObject) -> None:
-    async with drive.office.leader.engine.connect() as c:
+    async with drive.office.leader.reader.connect() as c:
         done, total = await work.progress(c, drive.run_id, iteration["number"], iteration["phase"])
         waiting = await tasks.waiting_note(c, drive.run_id)
     await drive.show(iteration, done, total, waiting=waiting)

@@ -2,10 +2,9 @@
 
 from collections.abc import AsyncIterator
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.coordinator.repositories.rows import execute, fetch, fetch_one
+from services.coordinator.repositories.rows import execute, fetch, fetch_one, text
 from shared.types import JsonObject
 
 COLUMNS = "id, image, text, task_type, origin, parent, born_in, dialogue, turn"

@@ -52,19 +52,29 @@ async def plan(c: AsyncConnection, run_id: str, iteration: int, phase: str, lack
     )
 
 
-async def count_open(c: AsyncConnection, run_id: str, iteration: int, phase: str) -> int:
-    return int(
-        await scalar(
-            c,
-            f"""
-            SELECT count(*) FROM tasks WHERE run_id = :run_id AND iteration = :iteration AND phase = :phase
-                AND state IN {OPEN}
-            """,
-            run_id=run_id,
-            iteration=iteration,
-            phase=phase,
-        )
+@dataclass(frozen=True)
+class Counts:
+    """How the open tasks of a phase stand: `ready` to be published, or `out` with the queue and the workers."""
+
+    ready: int
+    out: int
+
+
+async def count_open(c: AsyncConnection, run_id: str, iteration: int, phase: str) -> Counts:
+    row = await fetch_one(
+        c,
+        f"""
+        SELECT count(*) FILTER (WHERE state = 'todo' OR state = 'leased' AND leased_until < now()) AS ready,
+            count(*) AS num_open
+        FROM tasks
+        WHERE run_id = :run_id AND iteration = :iteration AND phase = :phase AND state IN {OPEN}
+        """,
+        run_id=run_id,
+        iteration=iteration,
+        phase=phase,
     )
+    assert row is not None, "an aggregate has a row"
+    return Counts(row["ready"], row["num_open"] - row["ready"])
 
 
 async def publish(
