@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.loopback import free_port
+from comd.stack.ports import is_taken
 
 ROOT = Path(__file__).parents[2]
 START_S, STOP_S = 90.0, 20.0
@@ -25,26 +26,40 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def base_port() -> int:
-    return free_port() % 20000 + 20000
+    """Ten free ports below the range from which the kernel gives out ports of its own."""
+    for first in range(20000 + os.getpid() % 100 * 100, 32000, 10):
+        if not any(is_taken(port) for port in range(first, first + 10)):
+            return first
+    raise AssertionError("no ten ports are free")
 
 
 def start(home: Path, base_port: int) -> subprocess.Popen[str]:
+    """`comd up` with the scripted engine; what it says goes to a file beside its folder."""
+    home.parent.mkdir(exist_ok=True)
     env = {key: value for key, value in os.environ.items() if key not in {"DATABASE_URL", "REDIS_URL"}}
     flags = [f"--base-port={base_port}"]
-    return subprocess.Popen(
-        [sys.executable, "-m", "comd", "up", *flags],
-        cwd=ROOT,
-        env={**env, "COMD_HOME": str(home), "COMD_STACK_SCRIPTED": "{}"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    with said(home).open("w") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "comd", "up", *flags],
+            cwd=ROOT,
+            env={**env, "COMD_HOME": str(home), "COMD_STACK_SCRIPTED": "{}"},
+            stdout=output,
+            stderr=output,
+            text=True,
+        )
 
 
-def wait_until_up(stack: subprocess.Popen[str], base_port: int) -> None:
+def said(home: Path) -> Path:
+    return home.with_suffix(".out")
+
+
+def wait_until_up(stack: subprocess.Popen[str], home: Path, base_port: int) -> None:
     ends = time.monotonic() + START_S
     while time.monotonic() < ends:
-        assert stack.poll() is None, stack.stdout.read() if stack.stdout else ""
+        assert stack.poll() is None, said(home).read_text()
+        if "The stack is up." not in said(home).read_text():
+            time.sleep(0.2)
+            continue
         try:
             if httpx.get(f"http://127.0.0.1:{base_port}/ready", trust_env=False).status_code == 200:
                 return
@@ -67,7 +82,7 @@ def assert_all_gone(processes: list[psutil.Process]) -> None:
 def stack(home: Path, base_port: int) -> Iterator[subprocess.Popen[str]]:
     process = start(home, base_port)
     try:
-        wait_until_up(process, base_port)
+        wait_until_up(process, home, base_port)
         yield process
     finally:
         left = descendants(process) if process.poll() is None else []
@@ -83,7 +98,7 @@ def test_it_restarts_what_dies_and_stops_in_order(
     coordinator = next(p for p in processes if "services.coordinator" in p.cmdline())
     coordinator.kill()
     coordinator.wait(10)
-    wait_until_up(stack, base_port)
+    wait_until_up(stack, home, base_port)
     second = subprocess.run(
         [sys.executable, "-m", "comd", "up", f"--base-port={base_port}"],
         cwd=ROOT,
@@ -109,7 +124,7 @@ def test_nothing_outlives_a_killed_stack_and_the_next_one_starts(
     assert_all_gone(processes)
     again = start(home, base_port)
     try:
-        wait_until_up(again, base_port)
+        wait_until_up(again, home, base_port)
     finally:
         processes = descendants(again)
         again.terminate()
@@ -118,12 +133,9 @@ def test_nothing_outlives_a_killed_stack_and_the_next_one_starts(
 
 
 def test_a_taken_port_is_named(home: Path, base_port: int) -> None:
-    import socket
-
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", base_port))
         taken.listen()
         process = start(home, base_port)
-        said, _ = process.communicate(timeout=START_S)
-    assert process.returncode == 1
-    assert f"port in use: {base_port} (coordinator)" in said
+        assert process.wait(START_S) == 1
+    assert f"port in use: {base_port} (coordinator)" in said(home).read_text()
