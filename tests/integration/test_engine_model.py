@@ -1,16 +1,18 @@
 """Dialogues, pictures, sampling and batches over a tiny student, without HTTP."""
 
 import base64
+import io
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 from comd.engine.dialogue import Renderer, parse
 from comd.engine.generate import decode, decode_by_transformers, generate
 from comd.engine.model import LoadedModel, Row, load
-from comd.engine.pictures import Pictures, data_url_bytes
+from comd.engine.pictures import Pictures, data_url_bytes, prepare_any, prepare_llava
 from comd.engine.sampling import SeededSampling, gumbel
 from services.trainer.dataset import Collator, Preparation
 from services.trainer.groups import role_of, set_trainable
@@ -74,6 +76,15 @@ def test_a_picture_is_prepared_once_and_kept_within_the_limit(student: LoadedMod
 def test_other_urls_are_refused(student: LoadedModel, url: str) -> None:
     with pytest.raises(BadRequest):
         Pictures(student.renderer.processor, None).get(url)
+
+
+def test_the_short_way_prepares_what_the_processor_prepares(student: LoadedModel) -> None:
+    image = Image.open(io.BytesIO(picture(9, 99)))
+    short = prepare_llava(student.renderer.processor, image)
+    whole = prepare_any(student.renderer.processor, image)
+    assert short.placeholder == whole.placeholder
+    assert short.inputs.keys() == whole.inputs.keys()
+    assert all(torch.equal(short.inputs[name], whole.inputs[name]) for name in whole.inputs)
 
 
 def test_a_broken_picture_is_refused() -> None:
