@@ -23,6 +23,7 @@ $(STAMP): constraints.txt pyproject.toml
 		{ echo "CoMD wants Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V). Set PYTHON=..."; exit 1; }
 	@echo "Setting up $(VENV) (a few minutes, once)"
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip install --quiet --constraint constraints.txt setuptools wheel
 	@$(PY) -m pip install --quiet $(TORCH) $(if $(TORCH_INDEX_URL),--index-url "$(TORCH_INDEX_URL)")
 	@$(PY) -m pip install --quiet --constraint constraints.txt --editable '.[engine,train,dev]'
 	@touch $(STAMP)
