@@ -41,8 +41,8 @@ class StudentConfig(Section):
 
 
 class TrainingConfig(Section):
-    epochs: float = Field(1, gt=0)  # section 4.1: one epoch an iteration
-    first_epochs: float | None = Field(None, gt=0, description="of the first training; default: epochs")
+    epochs: int = Field(1, ge=1)  # section 4.1: one epoch an iteration
+    first_epochs: int | None = Field(None, ge=1, description="of the first training; default: epochs")
     batch_size: int = Field(16, ge=1)  # section 4.1, over all devices
     learning_rate: float = Field(2e-5, gt=0)  # section 4.1
     warmup_ratio: float = Field(0.03, ge=0, lt=1)  # section 4.1
@@ -51,7 +51,7 @@ class TrainingConfig(Section):
 
 class PretrainingConfig(Section):
     dataset: str
-    epochs: float = Field(1, gt=0)  # the LLaVA recipe; the paper is silent
+    epochs: int = Field(1, ge=1)  # the LLaVA recipe; the paper is silent
     batch_size: int = Field(16, ge=1)  # section 4.1
     learning_rate: float = Field(2e-3, gt=0)  # section 4.1, stage 1
     warmup_ratio: float = Field(0.03, ge=0, lt=1)

@@ -170,7 +170,7 @@ def judged(**values: Any) -> Assessment:
     return Assessment(**{**by, **values})
 
 
-ITEM = {"id": 1, "text": "a?", "teacher_answer": "t", "student_answer": None}
+ITEM = {"id": 1, "text": "a?", "teacher_answer": "t", "student_answer": None, "by_answer": None}
 
 
 async def test_the_students_answer_goes_to_the_judge() -> None:
@@ -190,6 +190,14 @@ async def test_a_kept_student_answer_is_not_asked_again() -> None:
     await assess(work("assessing", {**ITEM, "student_answer": "s"}), tools(services, kept))
     assert kept.rows["verdicts"][0]["unjudged"]
     assert kept.rows["verdicts"][0]["reason"] == "unreadable"
+
+
+async def test_an_answer_that_was_judged_before_is_not_judged_again() -> None:
+    earlier = {**judged(teacher_score=9, student_score=3, difficulty=7 / 9).model_dump(), "iteration": 1}
+    services, kept = Services(lambda *_: said("same")), Kept()
+    await assess(work("assessing", {**ITEM, "by_answer": {"same": earlier}}), tools(services, kept))
+    assert [asked.get("role") for asked in services.asked] == ["student"]
+    assert (kept.rows["verdicts"][0]["difficulty"], kept.rows["verdicts"][0]["revision"]) == (7 / 9, "judge")
 
 
 async def test_a_refusal_is_unjudged_and_never_a_score() -> None:

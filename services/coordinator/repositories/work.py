@@ -4,7 +4,6 @@ All take `run_id` and `iteration`; the assessment also the student's `checkpoint
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -71,7 +70,7 @@ INPUT = {
     """,
 }
 ASSESSING_INPUT = f"""
-    SELECT i.image, i.id, i.text, ta.text AS teacher_answer, sa.text AS student_answer
+    SELECT i.image, i.id, i.text, ta.text AS teacher_answer, sa.text AS student_answer, earlier.by_answer
     {
     ASSESSING.replace(
         "WHERE",
@@ -80,6 +79,16 @@ ASSESSING_INPUT = f"""
     LEFT JOIN bindings sb ON sb.run_id = i.run_id AND sb.instruction_id = i.id
         AND sb.role = 'student' AND sb.checkpoint = :checkpoint
     LEFT JOIN answers sa ON sa.request_hash = sb.request_hash
+    LEFT JOIN LATERAL (
+        SELECT jsonb_object_agg(ea.text, to_jsonb(ev)) AS by_answer
+        FROM iterations et
+        JOIN verdicts ev ON ev.run_id = et.run_id AND ev.iteration = et.number AND ev.instruction_id = i.id
+        JOIN bindings eb ON eb.run_id = et.run_id AND eb.instruction_id = i.id AND eb.role = 'student'
+            AND eb.checkpoint = et.checkpoint
+        JOIN answers ea ON ea.request_hash = eb.request_hash
+        WHERE et.run_id = :run_id AND et.number < :iteration AND NOT ev.unjudged
+            AND ev.revision = :judge_revision AND ev.prompt_version = :judge_prompt
+    ) earlier ON true
     WHERE''',
         1,
     )
@@ -111,13 +120,32 @@ async def num_students_lacking(c: AsyncConnection, run_id: str, iteration: int, 
 
 
 async def inputs(
-    c: AsyncConnection, run_id: str, iteration: int, phase: str, images: Sequence[str], checkpoint: str
+    c: AsyncConnection, run_id: str, iteration: int, phase: str, images: Sequence[str]
 ) -> list[JsonObject]:
     """What the tasks of these images have to do, in id order."""
-    values: dict[str, Any] = {"run_id": run_id, "iteration": iteration, "images": list(images)}
-    if phase == "assessing":
-        return await fetch(c, ASSESSING_INPUT, checkpoint=checkpoint, **values)
-    return await fetch(c, INPUT[phase], **values)
+    return await fetch(c, INPUT[phase], run_id=run_id, iteration=iteration, images=list(images))
+
+
+async def assessing_inputs(
+    c: AsyncConnection,
+    run_id: str,
+    iteration: int,
+    images: Sequence[str],
+    *,
+    checkpoint: str,
+    judge: JsonObject,
+) -> list[JsonObject]:
+    """The same of an assessment, with what the same judge said of the same answers before (`by_answer`)."""
+    return await fetch(
+        c,
+        ASSESSING_INPUT,
+        run_id=run_id,
+        iteration=iteration,
+        images=list(images),
+        checkpoint=checkpoint,
+        judge_revision=judge["revision"],
+        judge_prompt=judge["prompt_version"],
+    )
 
 
 async def existing_texts(

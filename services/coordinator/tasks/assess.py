@@ -24,7 +24,10 @@ async def _assess_one(
         text = item["student_answer"]
         if text is None:
             text = await _bound_answer(work, tools, item, asked, known)
-        verdict = _verdict(await _judge(work, tools, item, text))
+        if said_before := (item["by_answer"] or {}).get(text):
+            verdict = _row(said_before)  # the request would be the same to the last bit, its seed too
+        else:
+            verdict = _row((await _judge(work, tools, item, text)).model_dump())
     except ItemFailed as error:
         verdict = {**UNJUDGED, "reason": error.message[:2000]}
     key = {"run_id": work.run_id, "iteration": work.iteration, "instruction_id": item["id"]}
@@ -85,6 +88,5 @@ UNJUDGED: JsonObject = {
 }
 
 
-def _verdict(assessment: Assessment) -> JsonObject:
-    row = assessment.model_dump()
-    return {name: row[name] for name in UNJUDGED}
+def _row(verdict: JsonObject) -> JsonObject:
+    return {name: verdict[name] for name in UNJUDGED}

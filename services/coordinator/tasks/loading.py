@@ -24,7 +24,12 @@ async def load_work(c: AsyncConnection, claims: Sequence[Claim]) -> list[Work]:
         or await iterations.newest_checkpoint(c, key.run_id, key.iteration)
         or config.student.base
     )
-    items = await work.inputs(c, key.run_id, key.iteration, key.phase, images, checkpoint)
+    where = (c, key.run_id, key.iteration)
+    if key.phase == "assessing":
+        judge = iteration["judge"]
+        items = await work.assessing_inputs(*where, images, checkpoint=checkpoint, judge=judge)
+    else:
+        items = await work.inputs(*where, key.phase, images)
     texts: list[JsonObject] = []
     if key.phase == "augmenting":
         texts = await work.existing_texts(c, key.run_id, key.iteration, images)
