@@ -111,8 +111,9 @@ class Runner:
         log.info("job_started", job=job.id, stage=job.asked.stage, model=job.asked.model)
         try:
             checkpoint = await self._train_and_publish(job)
-            self.lease.ask(job.owner, checkpoint, time.time())
-            await self._load(checkpoint)
+            if self.lease.entry(job.owner) is not None:  # else it was given back, and nobody waits to ask
+                self.lease.ask(job.owner, checkpoint, time.time())
+                await self._load(checkpoint)
             tokens = self.jobs.get(job.id).metrics.get("trained_tokens")
             self.jobs.move(job.id, "succeeded", fine_tuned_model=checkpoint, trained_tokens=tokens)
         except Cancelled:

@@ -79,7 +79,10 @@ class Trainer:
         }
 
     def give_back_lease(self, owner: str) -> None:
+        """Leave the lease; a job that still waits queues for it anew."""
         self.lease.give_back(owner)
+        if self.jobs.waiting(owner):
+            self.lease.ask(owner, None, time.time())
         self.runner.wake()
 
     def check_loaded(self, model: str) -> None:

@@ -159,6 +159,15 @@ def test_the_openai_client_drives_it_all(trainer: TrainerProcess) -> None:
             seed=1,
         )
         assert reply.usage is not None
+        stream = client.chat.completions.create(
+            model=job.fine_tuned_model or "",
+            messages=[user(None, "what?")],  # type: ignore[list-item]
+            max_tokens=4,
+            seed=1,
+            stream=True,
+        )
+        text = "".join(piece.choices[0].delta.content or "" for piece in stream)
+        assert text == reply.choices[0].message.content
         with pytest.raises(openai.ConflictError) as caught:
             client.chat.completions.create(model="tiny", messages=[user(None, "x")])  # type: ignore[list-item]
         assert caught.value.code == "checkpoint_not_loaded"
@@ -274,7 +283,12 @@ def test_the_lease_holds_the_trainer_for_one_run(trainer: TrainerProcess, file_i
     trainer.call("DELETE", "/v1/leases/run-1")
     assert trainer.over(other["id"])["status"] == "succeeded"
     assert trainer.lease("run-2")["state"] == "held"
+    last = trainer.create(file_id, owner="run-2", seed=5, n_epochs=10)
+    until(lambda: trainer.job(last["id"])["status"] == "running", 10)
     trainer.call("DELETE", "/v1/leases/run-2")
+    assert trainer.over(last["id"])["status"] == "succeeded"
+    assert trainer.lease("run-3")["state"] == "held"  # a lease given back during a job stays given back
+    trainer.call("DELETE", "/v1/leases/run-3")
 
 
 def test_a_failed_job_says_why(trainer: TrainerProcess, file_id: str) -> None:
