@@ -21,7 +21,7 @@ from tests.conftest import make_database
 from tests.doubles.lab import Deployment, Lab, wait_until
 
 CONFIG = {"trainings": 2, "evaluation": {"dataset": "heldout"}}
-SETTINGS = {"lease_s": 2, "concurrency": 4, "published_at_once": 8, "tick_s": 0.05}
+SETTINGS = {"lease_s": 2, "concurrency": 4, "published_at_once": 24, "tick_s": 0.05}
 CONTENT = {
     "instructions": "SELECT id, image, text, task_type, origin, parent, born_in, dialogue, turn FROM instructions",
     "answers": """
