@@ -69,8 +69,7 @@ class StudentEngine:
 
     async def _start(self) -> None:
         port, key = free_port(), secrets.token_urlsafe(24)
-        if self.wire is not None:
-            self.wire.close()
+        await self.close()
         self._program = await self.parent.run(
             "engine",
             {**self.settings, "port": port, "api_key_env": KEY_VARIABLE},
@@ -87,6 +86,12 @@ class StudentEngine:
             except EngineUnavailable:
                 await asyncio.sleep(0.05)
         raise EngineUnavailable(f"the student's engine did not start; see {self.log_file}")
+
+    async def close(self) -> None:
+        """Give the connections back; the engine itself ends with its parent."""
+        if self.wire is not None:
+            await self.wire.close()
+            self.wire = None
 
     def _ended(self, exited: "asyncio.Future[int]") -> None:
         if not exited.cancelled() and not self.parent.closing:

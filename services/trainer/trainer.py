@@ -51,6 +51,7 @@ class Trainer:
             self._loop.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._loop
+        await self.engine.close()
         await self.parent.close()
 
     def create_job(self, asked: Asked, idempotency_key: str | None) -> Job:

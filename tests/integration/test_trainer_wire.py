@@ -1,4 +1,4 @@
-"""The lean HTTP client: kept connections, closed ones, streams, nobody there."""
+"""The connection to the student's engine: kept connections, closed ones, streams, nobody there."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -47,7 +47,7 @@ async def test_connections_are_kept_and_used_again() -> None:
         wire = Wire("127.0.0.1", port, "key")
         assert [(await wire.request("GET", "/")).body for _ in range(3)] == [b"hi", b"hi", b"abcde"]
         assert len(opened) == 1
-        wire.close()
+        await wire.close()
 
 
 async def test_a_connection_that_was_closed_meanwhile_is_replaced() -> None:
@@ -56,7 +56,7 @@ async def test_a_connection_that_was_closed_meanwhile_is_replaced() -> None:
         assert (await wire.request("GET", "/")).status == 200
         assert (await wire.request("GET", "/")).status == 200
         assert len(opened) == 2
-        wire.close()
+        await wire.close()
 
 
 async def test_a_stream_gives_head_and_pieces() -> None:
@@ -65,7 +65,7 @@ async def test_a_stream_gives_head_and_pieces() -> None:
         head, pieces = await wire.stream("POST", "/", b"{}")
         assert (head.status, head.headers["x-kind"]) == (200, "c")
         assert b"".join([piece async for piece in pieces]) == b"abcde"
-        wire.close()
+        await wire.close()
 
 
 @pytest.mark.parametrize(
@@ -76,15 +76,19 @@ async def test_a_broken_answer_is_an_engine_that_is_down(answer: bytes) -> None:
         wire = Wire("127.0.0.1", port, "key")
         with pytest.raises(EngineUnavailable):
             await wire.request("GET", "/")
-        wire.close()
+        await wire.close()
 
 
 async def test_nobody_there() -> None:
-    with pytest.raises(EngineUnavailable, match="cannot be reached"):
-        await Wire("127.0.0.1", free_port(), "key").request("GET", "/")
+    wire = Wire("127.0.0.1", free_port(), "key")
+    with pytest.raises(EngineUnavailable, match="does not answer"):
+        await wire.request("GET", "/")
+    await wire.close()
 
 
 async def test_silence_ends_with_the_timeout() -> None:
     async with server(b"HTTP/1.1 ") as (port, _):
-        with pytest.raises(EngineUnavailable, match="no answer"):
-            await Wire("127.0.0.1", port, "key", timeout_s=0.05).request("GET", "/")
+        wire = Wire("127.0.0.1", port, "key", timeout_s=0.05)
+        with pytest.raises(EngineUnavailable, match="does not answer"):
+            await wire.request("GET", "/")
+        await wire.close()
