@@ -25,6 +25,7 @@ from shared.errors import ComdError
 from shared.settings import read_toml
 
 CONFIG = Path(__file__).parents[2] / "configs" / "demo.toml"
+MAX_THREADS = 4  # more do not help a model of this size
 SCRIPTED = {"error_rate": 0.03, "unreadable_rate": 0.005}
 PROMISE = (
     "A student of 1.4 million parameters learns to answer questions about pictures of coloured shapes.\n"
@@ -85,7 +86,10 @@ def stack_settings(folder: DemoFolder, base_port: int) -> StackSettings:
         image_store=str(folder.home / "images"),
         scripted=SCRIPTED,
         assessor={"fence_secret": f"demo {folder.seed}"},  # equal seeds give equal verdicts on any machine
-        trainer={"base_students": {"tiny": str(folder.student)}},
+        trainer={
+            "base_students": {"tiny": str(folder.student)},
+            "threads": min(os.cpu_count() or 1, MAX_THREADS),
+        },
         coordinator={"data_roots": [str(folder.world)]},
     )
 
