@@ -4,21 +4,26 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
 from sqlalchemy.exc import DBAPIError
 
 from services.coordinator.api import datasets, pools, runs, views
 from services.coordinator.api.frame import Desk
 from services.coordinator.clients import Http, Services
-from services.coordinator.database import connect
+from services.coordinator.database import connect, is_connection_lost
 from services.coordinator.driver import drive
 from services.coordinator.queue import Queue
 from services.coordinator.repositories.rows import scalar
 from services.coordinator.settings import CoordinatorSettings
 from services.coordinator.trainer import Trainer
+from shared import logs
+from shared.errors import ComdError, EngineUnavailable
 from shared.images import ImageStore
 from shared.keys import Keys
 from shared.service import Readiness, create_app
+
+log = logs.get(__name__)
 
 
 def create_coordinator_app(settings: CoordinatorSettings, keys: Keys) -> FastAPI:
@@ -50,7 +55,19 @@ def create_coordinator_app(settings: CoordinatorSettings, keys: Keys) -> FastAPI
         await engine.dispose()
 
     app = create_app("coordinator", keys, probe, lifespan)
+    app.add_exception_handler(DBAPIError, _database_error)
     desk = Desk(settings, engine, services, ImageStore(settings.image_store))
     for part in (datasets, runs, pools, views):
         app.include_router(part.router(desk))
     return app
+
+
+async def _database_error(request: Request, error: Exception) -> JSONResponse:
+    """A database that is away is waited for; anything else is our mistake."""
+    assert isinstance(error, DBAPIError)
+    if is_connection_lost(error):
+        away = EngineUnavailable("the database cannot be reached just now", code="database_unavailable")
+        return JSONResponse(away.body(), away.status, headers=away.headers)
+    log.error("query_failed", path=request.url.path, exc_info=error)
+    wrong = ComdError("something went wrong inside the service; its log has the details")
+    return JSONResponse(wrong.body(), wrong.status)

@@ -4,9 +4,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
-from tests.doubles.town import Town, town
+from services.coordinator.app import create_coordinator_app
+from services.coordinator.settings import CoordinatorSettings
+from tests.doubles.town import KEYS, Town, town
+from tests.loopback import serving
 
 
 @pytest.fixture
@@ -120,3 +124,13 @@ async def test_an_idempotency_key_belongs_to_one_request(place: Town) -> None:
     await place.post(f"{path}/iterations", {"count": 1}, **key)
     reply = await place.http.post(f"{path}/iterations", json={"count": 2}, headers=key)
     assert reply.status_code == 409
+
+
+def test_a_database_that_is_away_is_said(redis_url: str) -> None:
+    away = "postgresql://nobody@127.0.0.1:9/none"
+    settings = CoordinatorSettings(database_url=away, redis_url=redis_url)
+    with serving(create_coordinator_app(settings, KEYS)) as url:
+        reply = httpx.get(f"{url}/v1/runs", headers={"authorization": f"Bearer {KEYS.api}"})
+        assert (reply.status_code, reply.json()["error"]["code"]) == (503, "database_unavailable")
+        assert reply.headers["retry-after"] == "1"
+        assert "the database cannot be used" in httpx.get(f"{url}/ready").json()["reason"]

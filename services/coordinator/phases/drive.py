@@ -22,6 +22,7 @@ from shared.types import EngineSpec, JsonObject
 LEASE_RENEWED_S = 5.0
 RATE_WINDOW_S = 30.0
 PROGRESS_S = 0.5
+COUNTING_SHARE = 20  # counting may take a twentieth of the time
 
 
 class Outcome(Enum):
@@ -58,6 +59,8 @@ class Drive:
     run: JsonObject = field(default_factory=dict)
     config: RunConfig = field(default_factory=RunConfig)
     published_generation: int = NEVER_PUBLISHED
+    students_done: int | None = None  # the iteration whose student answers are all there
+    _count_pause: float = PROGRESS_S
     _lease_seen: float = 0.0
     _counted: deque[tuple[float, int]] = field(default_factory=deque)
     _counted_phase: tuple[int, str] = (0, "")
@@ -80,7 +83,11 @@ class Drive:
     @property
     def wants_counting(self) -> bool:
         """Whether it is time to look again how far the phase is."""
-        return time.monotonic() - self._shown_at >= PROGRESS_S
+        return time.monotonic() - self._shown_at >= self._count_pause
+
+    def note_cost(self, seconds: float) -> None:
+        """How long counting took: at the paper's size it is not done twice a second."""
+        self._count_pause = max(PROGRESS_S, COUNTING_SHARE * seconds)
 
     async def lease(self, checkpoint: str) -> None:
         """Hold the trainer's devices with the checkpoint loaded; Waiting until it is so."""

@@ -1,5 +1,7 @@
 """Phases that are worked off by tasks, one an image: plan, publish, watch, plan again until nothing lacks."""
 
+import time
+
 import orjson
 
 from services.coordinator.matching import accuracy_by_kind
@@ -35,12 +37,13 @@ async def assessing(drive: Drive, iteration: JsonObject) -> Outcome:
     number, checkpoint = iteration["number"], await checkpoint_of(drive, iteration)
     if iteration["judge"] is None:
         await _fix_judge(drive, number)
-    if drive.run["holds_lease"] or await _students_lack(drive, number, checkpoint):
-        await drive.lease(checkpoint)
-    over = await work_off(drive, iteration)
-    if drive.run["holds_lease"] and not await _students_lack(drive, number, checkpoint):
-        await drive.release()
-    return Outcome.OVER if over else Outcome.GOES_ON
+    if drive.students_done != number:
+        if drive.wants_counting and not await _students_lack(drive, number, checkpoint):
+            await drive.release()  # the judge goes on without the student
+            drive.students_done = number
+        else:
+            await drive.lease(checkpoint)
+    return Outcome.OVER if await work_off(drive, iteration) else Outcome.GOES_ON
 
 
 async def augmenting(drive: Drive, iteration: JsonObject) -> Outcome:
@@ -115,7 +118,9 @@ async def _students_lack(drive: Drive, number: int, checkpoint: str) -> bool:
 
 
 async def _show(drive: Drive, iteration: JsonObject) -> None:
+    started = time.monotonic()
     async with drive.office.leader.reader.connect() as c:
         done, total = await work.progress(c, drive.run_id, iteration["number"], iteration["phase"])
         waiting = await tasks.waiting_note(c, drive.run_id)
+    drive.note_cost(time.monotonic() - started)
     await drive.show(iteration, done, total, waiting=waiting)
