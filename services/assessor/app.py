@@ -9,7 +9,8 @@ from pydantic_settings import SettingsConfigDict
 from services.assessor import prompts
 from services.assessor.judge import assess
 from shared.keys import Keys
-from shared.role import RoleService, RoleSettings, create_role_app
+from shared.role import RoleService, RoleSettings
+from shared.role_app import create_role_app
 from shared.types import Assessment, AssessmentRequest
 
 

@@ -7,7 +7,8 @@ from pydantic_settings import SettingsConfigDict
 from services.augmentor import prompts
 from services.augmentor.generate import augment
 from shared.keys import Keys
-from shared.role import RoleService, RoleSettings, create_role_app
+from shared.role import RoleService, RoleSettings
+from shared.role_app import create_role_app
 from shared.types import Augmentation, AugmentationRequest
 
 

@@ -6,7 +6,8 @@ from pydantic_settings import SettingsConfigDict
 
 from services.teacher import prompts
 from shared.keys import Keys
-from shared.role import RoleService, RoleSettings, create_role_app, pass_through
+from shared.role import RoleService, RoleSettings
+from shared.role_app import create_role_app, pass_through
 
 
 class TeacherSettings(RoleSettings):

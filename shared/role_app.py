@@ -1,0 +1,86 @@
+"""The routes that all role services have: identity, models, and chat passed through to the role's engine."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import StreamingResponse
+
+from shared import engine
+from shared.errors import BadRequest, ComdError
+from shared.keys import Keys
+from shared.role import RoleService
+from shared.service import Readiness, create_app
+from shared.types import JsonObject, RoleIdentity
+
+ChatRoute = Callable[[Request], Awaitable[Response]]
+
+
+def create_role_app(service: RoleService, keys: Keys, chat: ChatRoute | None = None) -> FastAPI:
+    """The routes that all roles have; the role adds its own. `chat` replaces the plain pass-through."""
+
+    async def probe() -> Readiness:
+        try:
+            await service.identity(service.settings.engine)
+        except ComdError as error:
+            return Readiness(False, error.message)
+        return Readiness(True)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await service.http.aclose()
+
+    app = create_app(service.role, keys, probe, lifespan)
+
+    @app.get("/v1/identity")
+    async def identity(request: Request) -> RoleIdentity:
+        return await service.identity(service.engine_of(request))
+
+    @app.get("/v1/models")
+    async def models(request: Request) -> JsonObject:
+        return {"object": "list", "data": await engine.models(service.http, service.engine_of(request))}
+
+    @app.post("/v1/chat/completions")
+    async def chat_completions(request: Request) -> Response:
+        return await (chat(request) if chat else pass_through(service, request))
+
+    return app
+
+
+async def pass_through(service: RoleService, request: Request, system: str | None = None) -> Response:
+    """The caller's chat request to the role's engine, with the role's system prompt and temperature as defaults."""
+    spec = service.engine_of(request)
+    body = await _chat_body(request)
+    messages = body["messages"]
+    if system is not None and messages[0].get("role") != "system":
+        messages = [{"role": "system", "content": system}, *messages]
+    body = {
+        "temperature": service.settings.sampling.temperature,
+        **body,
+        "messages": service.ready(messages, spec),
+    }
+    if body.get("stream"):
+        chunks = engine.stream(service.http, spec, body)
+        first = await anext(chunks)  # an engine that is down answers with its status, not inside the stream
+        return StreamingResponse(_rest(first, chunks), media_type="text/event-stream")
+    return Response(orjson.dumps(await service.call(spec, body)), media_type="application/json")
+
+
+async def _rest(first: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for chunk in chunks:
+        yield chunk
+
+
+async def _chat_body(request: Request) -> JsonObject:
+    try:
+        body = orjson.loads(await request.body())
+    except orjson.JSONDecodeError as error:
+        raise BadRequest(f"expected a JSON body: {error}") from error
+    if not isinstance(body, dict) or not isinstance(body.get("messages"), list) or not body["messages"]:
+        raise BadRequest("expected an object with a list of messages that is not empty")
+    if not all(isinstance(message, dict) for message in body["messages"]):
+        raise BadRequest("messages: expected objects with role and content")
+    return body
