@@ -25,7 +25,7 @@ def watch_run(
 ) -> Json:
     """Follow the run until it ends or pauses and give its last state. `check` may raise to stop the watch."""
     told = 0
-    with _display(console) as display:
+    with _Display(console) as display:
         while True:
             check()
             run = _patiently(coordinator.run, run_id)
@@ -121,28 +121,28 @@ class _Display:
             self._bar.stop()
 
     def show(self, run: Json) -> None:
+        phase = f"iteration {run['iteration']} {run['phase'] or 'begins'}"
         progress = run.get("progress") or {}
-        phase = f"iteration {run['iteration']} {run['phase'] or ''}".strip()
-        done, total = progress.get("done"), progress.get("total")
+        if progress.get("phase") != run["phase"]:
+            progress = {}  # of the phase before
+        done, total = progress.get("done") or 0, progress.get("total")
         if self._task is not None:
-            self._bar.update(
-                self._task, description=phase, completed=done or 0, total=total, pace=_pace(progress)
-            )
+            self._bar.update(self._task, description=phase, completed=done, total=total, pace=_pace(progress))
             return
         now = time.monotonic()
         if phase != self._last[0] or now - self._last[1] > PLAIN_EVERY_S:
+            counted = f"{done:,} / {total:,} {progress['unit']}" if total is not None else ""
+            said = ", ".join(part for part in (counted, _pace(progress)) if part)
             self._console.print(
-                f"  {phase}: {done or 0}/{total if total is not None else '?'} {_pace(progress)}"
+                f"  {phase}: {said}" if said else f"  {phase}", highlight=False, soft_wrap=True
             )
             self._last = (phase, now)
 
 
-def _display(console: Console) -> _Display:
-    return _Display(console)
-
-
 def _pace(progress: Json) -> str:
     said = []
+    if progress.get("loss") is not None:
+        said.append(f"loss {progress['loss']:.3f}")
     if progress.get("rate"):
         said.append(f"{progress['rate']:.0f}/s")
     if progress.get("time_left_s") is not None:
