@@ -18,10 +18,12 @@ TIMEOUT_S = 600.0  # an import of a large data set answers when it is done
 class Coordinator:
     """A connection to one coordinator."""
 
-    def __init__(self, url: str, key: str):
+    def __init__(self, url: str, key: str, transport: httpx.BaseTransport | None = None):
         self.url = url
         headers = {"authorization": f"Bearer {key}"}
-        self._http = httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT_S, trust_env=False)
+        self._http = httpx.Client(
+            base_url=url, headers=headers, timeout=TIMEOUT_S, trust_env=False, transport=transport
+        )
 
     def __enter__(self) -> "Coordinator":
         return self

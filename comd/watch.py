@@ -21,7 +21,11 @@ PATIENCE_S = 60.0  # a coordinator that restarts is waited for this long
 
 
 def watch_run(
-    coordinator: Coordinator, run_id: str, console: Console, check: Callable[[], None] = lambda: None
+    coordinator: Coordinator,
+    run_id: str,
+    console: Console,
+    check: Callable[[], None] = lambda: None,
+    poll_s: float = POLL_S,
 ) -> Json:
     """Follow the run until it ends or pauses and give its last state. `check` may raise to stop the watch."""
     told = 0
@@ -34,7 +38,7 @@ def watch_run(
                 told = _tell(console, coordinator, run, told)
             if run["status"] in ENDED:
                 break
-            time.sleep(POLL_S)
+            time.sleep(poll_s)
     console.print(f"Run {run['name']} is {run['status']}{_because(run)}.")
     return run
 
