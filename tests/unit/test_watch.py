@@ -11,13 +11,14 @@ from comd.client import Coordinator
 from comd.watch import watch_run
 
 
-def run(status: str, iteration: int, phase: str, **progress: Any) -> dict[str, Any]:
+def run(status: str, number: int, now: str, **progress: Any) -> dict[str, Any]:
+    """The coordinator's view of a run in the phase `now`."""
     return {
         "id": "r",
         "name": "demo",
         "status": status,
-        "iteration": iteration,
-        "phase": phase,
+        "iteration": number,
+        "phase": now,
         "progress": progress,
     }
 
