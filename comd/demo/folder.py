@@ -3,10 +3,15 @@
 `world-<seed>` and `student-<seed>` are kept between demos: the same seed makes the same bytes.
 """
 
+import fcntl
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from shared.errors import ConfigError
 
 ROOT = Path("runs") / "demo"
 
@@ -41,6 +46,19 @@ class DemoFolder:
     def _marker(self) -> Path:
         return self.root / "unfinished.json"
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """For one demo at a time; ConfigError where another one is running here."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        with (self.root / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise ConfigError(
+                    f"another demo is running in {self.root.absolute()}; wait for it or stop it"
+                ) from error
+            yield
+
     def unfinished_run(self) -> str | None:
         """The id of the run that an earlier demo of this seed did not finish."""
         try:
@@ -53,7 +71,6 @@ class DemoFolder:
         """Forget the last demo's run; its world and student are kept."""
         for path in (self.home, self._marker, self.summary, self.report):
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        self.root.mkdir(parents=True, exist_ok=True)
 
     def mark_begun(self, run_id: str) -> None:
         self._marker.write_text(json.dumps({"seed": self.seed, "run": run_id}))

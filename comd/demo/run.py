@@ -41,16 +41,17 @@ def run_demo(console: Console, fresh: bool, seed: int, base_port: int) -> None:
     logs.configure("demo", quiet=True)
     stop_on_sigterm()
     console.print(PROMISE, highlight=False, soft_wrap=True)
-    unfinished = None if fresh else folder.unfinished_run()
-    if unfinished:
-        console.print("Going on with the unfinished demo; DEMO_FLAGS=--fresh starts over.", style="bold")
-    else:
-        folder.begin_again()
-    try:
-        _run(console, folder, unfinished, base_port, started)
-    except KeyboardInterrupt:
-        console.print("\nStopped; nothing is left running. `make demo` goes on where this was.")
-        raise
+    with folder.held():
+        unfinished = None if fresh else folder.unfinished_run()
+        if unfinished:
+            console.print("Going on with the unfinished demo; `make demo DEMO_FLAGS=--fresh` starts over.")
+        else:
+            folder.begin_again()
+        try:
+            _run(console, folder, unfinished, base_port, started)
+        except KeyboardInterrupt:
+            console.print("\nStopped; nothing is left running. `make demo` goes on where this was.")
+            raise
 
 
 def _run(
@@ -113,7 +114,7 @@ def _go_on(coordinator: Coordinator, run_id: str) -> None:
     run = coordinator.run(run_id)
     if run["status"] == "created":
         coordinator.start(run_id, int(run["config"]["trainings"]), idempotency_key="demo")
-    elif run["status"] == "paused":
+    elif run["status"] in {"paused", "failed"}:
         coordinator.control(run_id, "resume")
 
 
