@@ -17,7 +17,7 @@ from services.coordinator.phases.selecting import selecting
 from services.coordinator.phases.tasked import assessing, augmenting, evaluating, teaching
 from services.coordinator.phases.training import pretraining, training
 from services.coordinator.queue import Queue, patiently
-from services.coordinator.repositories import iterations, pools, runs, tasks
+from services.coordinator.repositories import iterations, planning, pools, runs
 from services.coordinator.settings import CoordinatorSettings
 from services.coordinator.states import RESTING, Phase, first_phase, next_phase
 from services.coordinator.trainer import Trainer
@@ -146,7 +146,7 @@ async def _move(drive: Drive, number: int, before: Phase, after: Phase | None, *
     async with drive.office.leader.transaction() as c:
         if after is not None:
             await iterations.move(c, drive.run_id, number, before, after)
-            await tasks.forget(c, drive.run_id, number, before)
+            await planning.forget(c, drive.run_id, number, before)
             await runs.set_progress(c, drive.run_id, {})
         if exhausted:
             reason = f"iteration {number}: nothing was {'selected' if before == 'selecting' else 'accepted'}"

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from services.coordinator.committer import ClaimLost, Committer
 from services.coordinator.database import connect
 from services.coordinator.leadership import Leader, LeadershipLost, leadership
-from services.coordinator.repositories import tasks, work
+from services.coordinator.repositories import planning, tasks, work
 from services.coordinator.repositories.rows import execute, fetch, insert, scalar
 from services.coordinator.repositories.tasks import TaskKey
 from tests.integration.builders import RUN, instruction, make_run
@@ -22,7 +22,7 @@ async def engine(postgres_url: str) -> AsyncIterator[AsyncEngine]:
     async with engine.begin() as c:
         await make_run(c)
         await insert(c, "instructions", [instruction(n, image) for n, image in enumerate("aabbc", 1)])
-        assert await tasks.plan(c, RUN, 1, "teaching", work.LACKING["teaching"]) == 3
+        assert await planning.plan(c, RUN, 1, "teaching", work.LACKING["teaching"]) == 3
     yield engine
     await engine.dispose()
 
@@ -33,21 +33,21 @@ async def states(c: AsyncConnection) -> dict[str, str]:
 
 async def test_planning_again_adds_nothing(engine: AsyncEngine) -> None:
     async with engine.begin() as c:
-        assert await tasks.plan(c, RUN, 1, "teaching", work.LACKING["teaching"]) == 0
+        assert await planning.plan(c, RUN, 1, "teaching", work.LACKING["teaching"]) == 0
 
 
 async def test_publishing_keeps_to_the_bound(engine: AsyncEngine) -> None:
     async with engine.begin() as c:
-        assert await tasks.publish(c, RUN, 1, "teaching", 2, again=False) == KEYS[:2]
-        assert await tasks.publish(c, RUN, 1, "teaching", 2, again=False) == []
-        assert await tasks.publish(c, RUN, 1, "teaching", 3, again=False) == KEYS[2:]
+        assert await planning.publish(c, RUN, 1, "teaching", 2, again=False) == KEYS[:2]
+        assert await planning.publish(c, RUN, 1, "teaching", 2, again=False) == []
+        assert await planning.publish(c, RUN, 1, "teaching", 3, again=False) == KEYS[2:]
 
 
 async def test_a_lost_queue_is_published_again_but_not_what_is_leased(engine: AsyncEngine) -> None:
     async with engine.begin() as c:
-        await tasks.publish(c, RUN, 1, "teaching", 3, again=False)
+        await planning.publish(c, RUN, 1, "teaching", 3, again=False)
         await tasks.claim(c, KEYS[:1], "w", 60)
-        assert await tasks.publish(c, RUN, 1, "teaching", 3, again=True) == KEYS[1:]
+        assert await planning.publish(c, RUN, 1, "teaching", 3, again=True) == KEYS[1:]
 
 
 async def test_a_task_has_one_owner(engine: AsyncEngine) -> None:
@@ -62,13 +62,13 @@ async def test_an_expired_lease_is_published_and_claimed_again_and_fences_the_fi
 ) -> None:
     async with engine.begin() as c:
         (old,) = await tasks.claim(c, KEYS[:1], "w1", -1)
-        await tasks.publish(c, RUN, 1, "teaching", 1, again=False)
+        await planning.publish(c, RUN, 1, "teaching", 1, again=False)
         assert (await states(c))["a"] == "published"
         (new,) = await tasks.claim(c, KEYS[:1], "w2", 60)
         assert (old.attempt, new.attempt) == (1, 2)
         assert await tasks.hold(c, [old, new]) == {new}
         assert await tasks.renew(c, [(old, None), (new, "waits")], 60) == {new}
-        assert await tasks.waiting_note(c, RUN) == "waits"
+        assert await planning.waiting_note(c, RUN) == "waits"
         await tasks.finish(c, [old])
         assert (await states(c))["a"] == "leased"
         await tasks.finish(c, [new])
@@ -80,7 +80,7 @@ async def test_an_expired_lease_is_published_and_claimed_again_and_fences_the_fi
 )
 async def test_what_is_not_wanted_now_goes_back(engine: AsyncEngine, change: str) -> None:
     async with engine.begin() as c:
-        await tasks.publish(c, RUN, 1, "teaching", 3, again=False)
+        await planning.publish(c, RUN, 1, "teaching", 3, again=False)
         await execute(c, change)
         assert await tasks.claim(c, KEYS, "w", 60) == []
         assert set((await states(c)).values()) == {"todo"}

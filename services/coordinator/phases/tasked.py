@@ -6,7 +6,7 @@ import orjson
 
 from services.coordinator.matching import accuracy_by_kind
 from services.coordinator.phases.drive import NEVER_PUBLISHED, Drive, Outcome
-from services.coordinator.repositories import iterations, outcomes, tasks, work
+from services.coordinator.repositories import iterations, outcomes, planning, work
 from shared import logs
 from shared.types import JsonObject
 
@@ -63,11 +63,11 @@ async def work_off(drive: Drive, iteration: JsonObject) -> bool:
     """One look at the tasks of the iteration's phase; True when no image lacks a result any more."""
     number, phase = iteration["number"], iteration["phase"]
     async with drive.office.leader.reader.connect() as c:
-        counts = await tasks.count_open(c, drive.run_id, number, phase)
+        counts = await planning.count_open(c, drive.run_id, number, phase)
     is_new = counts.ready + counts.out == 0
     if is_new:
         async with drive.office.leader.transaction() as c:
-            if not await tasks.plan(c, drive.run_id, number, phase, work.LACKING[phase]):
+            if not await planning.plan(c, drive.run_id, number, phase, work.LACKING[phase]):
                 return True
     lost = drive.published_generation != drive.office.generation
     half = drive.office.settings.published_at_once // 2  # refilled when half empty: most looks write nothing
@@ -84,7 +84,7 @@ async def _publish(drive: Drive, number: int, phase: str, *, again: bool) -> Non
     generation = office.generation
     async with office.leader.transaction() as c:
         bound = office.settings.published_at_once
-        keys = await tasks.publish(c, drive.run_id, number, phase, bound, again=again)
+        keys = await planning.publish(c, drive.run_id, number, phase, bound, again=again)
     # forgotten until it is sent, so that a queue that fails here gets all of it again
     drive.published_generation = NEVER_PUBLISHED
     # after the commit: a worker that heard of a task before would find it unpublished and let the message go
@@ -121,6 +121,6 @@ async def _show(drive: Drive, iteration: JsonObject) -> None:
     started = time.monotonic()
     async with drive.office.leader.reader.connect() as c:
         done, total = await work.progress(c, drive.run_id, iteration["number"], iteration["phase"])
-        waiting = await tasks.waiting_note(c, drive.run_id)
+        waiting = await planning.waiting_note(c, drive.run_id)
     drive.note_cost(time.monotonic() - started)
     await drive.show(iteration, done, total, waiting=waiting)

@@ -1,4 +1,4 @@
-"""Queries on tasks: planning, publishing, claiming, renewing. A task is known by (run, iteration, phase, image)."""
+"""The workers' queries on tasks: claim, hold, renew, finish. A task is known by (run, iteration, phase, image)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,10 +7,9 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.coordinator.database import to_json
-from services.coordinator.repositories.rows import execute, fetch, fetch_one, scalar
+from services.coordinator.repositories.rows import execute, fetch, scalar
 from shared.types import JsonObject
 
-OPEN = "('todo', 'published', 'leased')"
 KEY = "run_id, iteration, phase, image"
 
 
@@ -34,84 +33,6 @@ class Claim:
 
     def as_json(self) -> JsonObject:
         return {**self.key.as_json(), "attempt": self.attempt}
-
-
-async def plan(c: AsyncConnection, run_id: str, iteration: int, phase: str, lacking: str) -> int:
-    """A task for every image that `lacking` (a query of ours) finds; finished ones that still lack are reset."""
-    return await execute(
-        c,
-        f"""
-        INSERT INTO tasks ({KEY})
-        SELECT DISTINCT :run_id, CAST(:iteration AS bigint), :phase, image FROM ({lacking}) lacking
-        ON CONFLICT ({KEY}) DO UPDATE SET state = 'todo', errors = tasks.errors + 1, note = NULL
-        WHERE tasks.state = 'done'
-        """,
-        run_id=run_id,
-        iteration=iteration,
-        phase=phase,
-    )
-
-
-@dataclass(frozen=True)
-class Counts:
-    """How the open tasks of a phase stand: `ready` to be published, or `out` with the queue and the workers."""
-
-    ready: int
-    out: int
-
-
-async def count_open(c: AsyncConnection, run_id: str, iteration: int, phase: str) -> Counts:
-    row = await fetch_one(
-        c,
-        f"""
-        SELECT count(*) FILTER (WHERE state = 'todo' OR state = 'leased' AND leased_until < now()) AS ready,
-            count(*) AS num_open
-        FROM tasks
-        WHERE run_id = :run_id AND iteration = :iteration AND phase = :phase AND state IN {OPEN}
-        """,
-        run_id=run_id,
-        iteration=iteration,
-        phase=phase,
-    )
-    assert row is not None, "an aggregate has a row"
-    return Counts(row["ready"], row["num_open"] - row["ready"])
-
-
-async def publish(
-    c: AsyncConnection, run_id: str, iteration: int, phase: str, bound: int, *, again: bool
-) -> list[TaskKey]:
-    """Mark tasks as published, never more than `bound` at once, and give their keys.
-
-    Those with an expired lease are published anew; with `again` (the queue was lost) also all that are out.
-    """
-    if again:
-        await execute(
-            c, "UPDATE tasks SET state = 'todo' WHERE run_id = :run_id AND state = 'published'", run_id=run_id
-        )
-    rows = await fetch(
-        c,
-        f"""
-        WITH out AS (
-            SELECT count(*) AS num FROM tasks
-            WHERE run_id = :run_id AND (state = 'published' OR state = 'leased' AND leased_until >= now())
-        ), chosen AS (
-            SELECT {KEY} FROM tasks
-            WHERE run_id = :run_id AND iteration = :iteration AND phase = :phase
-                AND (state = 'todo' OR state = 'leased' AND leased_until < now())
-            ORDER BY image LIMIT greatest(0, :bound - (SELECT num FROM out)) FOR UPDATE SKIP LOCKED
-        )
-        UPDATE tasks SET state = 'published', published_at = now(), leased_until = NULL, owner = NULL,
-            note = NULL
-        FROM chosen WHERE (tasks.run_id, tasks.iteration, tasks.phase, tasks.image)
-            = (chosen.run_id, chosen.iteration, chosen.phase, chosen.image)
-        RETURNING tasks.run_id, tasks.iteration, tasks.phase, tasks.image
-        """,
-        run_id=run_id,
-        iteration=iteration,
-        phase=phase,
-        bound=bound,
-    )
-    return sorted(TaskKey(**row) for row in rows)
 
 
 async def claim(c: AsyncConnection, keys: Sequence[TaskKey], owner: str, lease_s: float) -> list[Claim]:
@@ -213,30 +134,6 @@ async def renew(c: AsyncConnection, claims: Sequence[tuple[Claim, str | None]], 
         lease_s=lease_s,
     )
     return {_claim(row) for row in rows}
-
-
-async def waiting_note(c: AsyncConnection, run_id: str) -> str | None:
-    """What a task of the run waits for just now; None where none waits."""
-    row = await fetch_one(
-        c,
-        """
-        SELECT note FROM tasks WHERE run_id = :run_id AND state = 'leased' AND note IS NOT NULL
-        ORDER BY note LIMIT 1
-        """,
-        run_id=run_id,
-    )
-    return None if row is None else str(row["note"])
-
-
-async def forget(c: AsyncConnection, run_id: str, iteration: int, phase: str) -> None:
-    """The phase is over and its tasks are of no more use."""
-    await execute(
-        c,
-        "DELETE FROM tasks WHERE run_id = :run_id AND iteration = :iteration AND phase = :phase",
-        run_id=run_id,
-        iteration=iteration,
-        phase=phase,
-    )
 
 
 async def _set(c: AsyncConnection, claims: Sequence[Claim], change: str) -> None:
