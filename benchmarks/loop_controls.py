@@ -7,8 +7,6 @@ import argparse
 import copy
 import json
 import math
-import platform
-import re
 import statistics
 import tempfile
 import time
@@ -20,6 +18,7 @@ from typing import Any
 import torch
 from transformers import AutoProcessor, LlavaForConditionalGeneration
 
+from benchmarks.hardware import cpu_name
 from benchmarks.plain_loop import TAU, Question, Row, Schedule, Target, captions, make_world, run_loop, tune
 from benchmarks.plain_student import PlainStudent
 from comd.student_base import make
@@ -141,14 +140,6 @@ def markdown(seeds: list[dict[str, Any]]) -> str:
         cells = " | ".join(f"{c['mean']:.3f} ± {c['interval']:.3f}" for c in columns)
         lines.append(f"| {name} | {cells} |")
     return "\n".join(lines)
-
-
-def cpu_name() -> str:
-    """The processor's model in a form fit for a file name."""
-    path = Path("/proc/cpuinfo")
-    found = re.search(r"model name\s*: (.+)", path.read_text()) if path.exists() else None
-    name = found[1] if found else platform.processor() or platform.machine()
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 def main() -> None:

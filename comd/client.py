@@ -95,6 +95,8 @@ class Coordinator:
 def _error(reply: httpx.Response) -> ComdError:
     try:
         said = reply.json()["error"]
+        if reply.status_code == 503:  # it has lost its database for now, say; whoever can wait may ask again
+            return EngineUnavailable(str(said["message"]), code=str(said.get("code")))
         return ComdError(str(said["message"]), code=str(said.get("code")))
     except (ValueError, KeyError, TypeError):
         return ComdError(f"the coordinator answered {reply.status_code}: {reply.text[:200]}")

@@ -15,16 +15,21 @@ from comd.world import dataset
 from shared.errors import ConfigError
 
 NUM_PICTURES = 1500
+NUM_HELDOUT_PER_KIND = 100
 
 
 def make_world(folder: DemoFolder) -> None:
     """Pictures, instructions, captions and held-out questions; nothing where they are there already."""
-    _whole(folder.world, lambda draft: dataset.write(draft, folder.seed, NUM_PICTURES))
+    _whole(folder.world, lambda draft: _write_world(draft, folder.seed))
 
 
 def make_student(folder: DemoFolder) -> None:
     """The tiny student: vision tower trained on the world, projector and language model fresh."""
     _whole(folder.student, lambda draft: _make_student(draft, folder.seed))
+
+
+def _write_world(out: Path, seed: int) -> None:
+    dataset.write(out, seed, NUM_PICTURES, num_heldout_per_kind=NUM_HELDOUT_PER_KIND)
 
 
 def _make_student(out: Path, seed: int) -> None:

@@ -14,7 +14,7 @@ import orjson
 from services.coordinator.merge import Answered, training_line
 from services.coordinator.phases.drive import Drive, Outcome, RunFailed
 from services.coordinator.repositories import iterations, pools
-from shared.identity import digest
+from shared.identity import digest, request_seed
 from shared.types import JsonObject
 
 
@@ -51,7 +51,7 @@ async def _hand_in(drive: Drive, iteration: JsonObject, stage: str) -> None:
         "training_file": file_id,
         "model": base,
         "suffix": f"{drive.run['name']}-{number}"[:64],
-        "seed": drive.config.seed,
+        "seed": request_seed(drive.config.seed, "trainer", None, stage, number),
         "stage": stage,
         "hyperparameters": _hyperparameters(drive, number, stage),
     }
