@@ -11,6 +11,7 @@ from comd.commands.connection import connect
 
 app = typer.Typer(help="data sets: import and list", no_args_is_help=True)
 SHOWN_REFUSALS = 20
+WHAT = {"instruct": "instructions", "pretrain": "captions", "evaluation": "evaluation questions"}
 
 
 @app.command("import")
@@ -39,16 +40,20 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="for machines")] 
         print(json.dumps(datasets))
         return
     for dataset in datasets:
-        print(f"{dataset['name']}: {dataset['num_instructions']:,} {dataset['purpose']}")
+        print(f"{dataset['name']}: {dataset['num_instructions']:,} {WHAT[dataset['purpose']]}")
 
 
 def show_import(console: Console, result: dict[str, Any]) -> None:
     """What came in, and what did not and why."""
-    console.print(f"{result['name']}: {result['num_instructions']:,} {result['purpose']} imported")
+    console.print(f"{result['name']}: {result['num_instructions']:,} {WHAT[result['purpose']]} imported")
     refused = result["refused"]
     for item in refused[:SHOWN_REFUSALS]:
         console.print(
-            f"  refused {item['record']}: {item['reason']}", style="yellow", highlight=False, markup=False
+            f"  refused {item['record']}: {item['reason']}",
+            style="yellow",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
         )
     if result["num_refused"] > SHOWN_REFUSALS:
         console.print(f"  and {result['num_refused'] - SHOWN_REFUSALS:,} more")

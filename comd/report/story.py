@@ -49,6 +49,10 @@ def tell(iteration: Iteration, before: Iteration | None) -> list[str]:
     """What one iteration did, a sentence a line."""
     if iteration["number"] == 0:
         return _tell_start(iteration)
+    if iteration.get("train_loss") is None:
+        return [
+            f"Iteration {iteration['number']} has {number(iteration.get('tuning_pool'))} instructions to train on."
+        ]
     said = [
         f"Iteration {iteration['number']}: the teacher answered {number(iteration.get('tuning_pool'))} instructions "
         f"and the student trained on the answers (loss {number(iteration.get('train_loss'))})."

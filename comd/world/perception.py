@@ -49,8 +49,11 @@ def _thing(cell: Pixels) -> Thing | None:
     chroma = cell.max(axis=2) - cell.min(axis=2)  # (h, w)
     if float((chroma > _MIN_CHROMA).mean()) < _MIN_COVER:
         return None
+    is_ground = chroma < 0.2 * _MIN_CHROMA
+    if float(is_ground.mean()) < _MIN_COVER:
+        return None  # no shape of this world leaves its cell without background
     core = chroma > 0.85 * float(np.percentile(chroma, 97))
-    ground = np.median(cell[chroma < 0.2 * _MIN_CHROMA], axis=0)
+    ground = np.median(cell[is_ground], axis=0)
     colour = cell[core].mean(axis=0)
     # How much of each pixel the shape covers: 0 on the background, 1 on the shape.
     # Brightness, which JPEG keeps sharp, counts twice.
@@ -76,4 +79,4 @@ def _shape(cover: Pixels) -> str:
         return "triangle"
     # The widest few lines, not the bounding box: blur adds to a box but not to a sum.
     width, height = (float(np.sort(sums)[-4:].mean()) for sums in (rows, columns))
-    return "circle" if float(cover.sum()) / (height * width) < _SQUARE_FILL else "square"
+    return "circle" if float(cover.sum()) < _SQUARE_FILL * height * width else "square"

@@ -4,6 +4,7 @@ from hashlib import sha256
 
 import orjson
 import pytest
+
 from comd.scripted.asking import Asking
 from comd.scripted.calls import CallCounts
 from comd.scripted.completion import chunks, completion
@@ -38,14 +39,24 @@ def test_a_rule_keeps_to_its_role_and_the_first_that_strikes_counts() -> None:
 
 
 def test_rules_are_read_from_json() -> None:
-    assert parse_rules('[{"kind": 429, "retry_after": 3}, {"kind": "slow", "seconds": 1, "role": "judge"}]') == (
+    assert parse_rules(
+        '[{"kind": 429, "retry_after": 3}, {"kind": "slow", "seconds": 1, "role": "judge"}]'
+    ) == (
         Fault("429", retry_after=3),
         Fault("slow", seconds=1, role="judge"),
     )
 
 
 @pytest.mark.parametrize(
-    "rules", ["{", "{}", "[1]", '[{"kind": "fire"}]', '[{"kind": "slow", "often": 1}]', '[{"kind": "slow", "role": "x"}]']
+    "rules",
+    [
+        "{",
+        "{}",
+        "[1]",
+        '[{"kind": "fire"}]',
+        '[{"kind": "slow", "often": 1}]',
+        '[{"kind": "slow", "role": "x"}]',
+    ],
 )
 def test_a_wrong_rule_is_refused(rules: str) -> None:
     with pytest.raises(ApiError) as refusal:

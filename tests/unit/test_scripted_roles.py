@@ -7,6 +7,8 @@ from random import Random
 from typing import Any
 
 import pytest
+from PIL import Image
+
 from comd.scripted.asking import MODEL, STUDENT, read
 from comd.scripted.errors import ApiError
 from comd.scripted.roles import Behaviour, reply
@@ -14,8 +16,6 @@ from comd.world.grammar import Query, answer, compose, parse, queries
 from comd.world.phrasing import KINDS
 from comd.world.render import draw_scene
 from comd.world.scene import Scene, Thing, random_scene
-from PIL import Image
-
 from services.assessor import prompts as assessor
 from services.augmentor import prompts as augmentor
 from services.teacher import prompts as teacher
@@ -61,7 +61,9 @@ EVERY_ROLE = {
     "teacher": body(teacher.SYSTEM, "What colour is the top-left one?"),
     "judge": judged("What colour is the top-left one?", "Red.", "Blue."),
     "augmentor": body(
-        augmentor.SYSTEM, augmentor.RULES, augmentor.variable_text("What colour is the top-left one?", "colour")
+        augmentor.SYSTEM,
+        augmentor.RULES,
+        augmentor.variable_text("What colour is the top-left one?", "colour"),
     ),
     "student": body(None, "What colour is the top-left one?", model=f"{STUDENT}@5"),
     "plain": body(None, "What colour is the top-left one?"),
@@ -143,7 +145,9 @@ def test_the_judge_puts_right_answers_far_above_wrong_ones(kind: str) -> None:
 def test_the_judge_accepts_a_sentence_and_puts_half_a_description_in_between() -> None:
     assert scores(judged("What colour is the top-left one?", "It is a red one.", "Red or blue."))[0] >= 8
     assert scores(judged("What colour is the top-left one?", "It is a red one.", "Red or blue."))[1] <= 3
-    partial = [scores(judged("Describe the bottom row to me.", "Blue circle.", "No.", seed=s))[0] for s in range(30)]
+    partial = [
+        scores(judged("Describe the bottom row to me.", "Blue circle.", "No.", seed=s))[0] for s in range(30)
+    ]
     assert all(4 <= score <= 8 for score in partial)
 
 

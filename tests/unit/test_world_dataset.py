@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from comd.world.dataset import MAX_QUESTIONS, write
 from comd.world.grammar import answer, parse
 from comd.world.perception import perceive
@@ -61,7 +62,9 @@ def test_held_out_questions_are_equal_in_number_by_kind(folder: Path) -> None:
 
 def test_every_picture_has_a_caption(folder: Path) -> None:
     captions = load(folder, "captions.json")
-    assert [record["image"] for record in captions] == sorted(path.name for path in (folder / "images").iterdir())
+    assert [record["image"] for record in captions] == sorted(
+        path.name for path in (folder / "images").iterdir()
+    )
     assert all(said(record)[1].endswith(".") for record in captions)
 
 

@@ -3,7 +3,18 @@
 from random import Random
 
 import pytest
-from comd.world.grammar import Query, answer, caption, compose, new_question, normalise, parse, queries, wrong_answer
+
+from comd.world.grammar import (
+    Query,
+    answer,
+    caption,
+    compose,
+    new_question,
+    normalise,
+    parse,
+    queries,
+    wrong_answer,
+)
 from comd.world.phrasing import FILLINGS, KINDS, PHRASINGS, fill
 from comd.world.scene import Scene, Thing, random_scene
 

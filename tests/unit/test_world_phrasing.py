@@ -3,7 +3,6 @@
 from itertools import combinations
 
 from comd.world.phrasing import FILLINGS, KINDS, PHRASINGS, fill
-
 from services.augmentor.novelty import is_novel
 from services.augmentor.validity import invalid_reason
 

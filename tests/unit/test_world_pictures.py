@@ -4,10 +4,11 @@ from io import BytesIO
 from random import Random
 
 import pytest
+from PIL import Image
+
 from comd.world.perception import perceive
 from comd.world.render import draw_scene
 from comd.world.scene import HELDOUT_SHARE, Scene, is_heldout, layout_key, random_scene, random_scene_of
-from PIL import Image
 
 NUM_PICTURES = 80
 
@@ -62,3 +63,25 @@ def test_held_out_layouts_are_decided_by_the_layout_alone() -> None:
     training = {layout_key(random_scene_of(rng, heldout=False)) for _ in range(2000)}
     heldout = {layout_key(random_scene_of(rng, heldout=True)) for _ in range(500)}
     assert not training & heldout
+
+
+@pytest.mark.parametrize("colour", ["red", "white", "black", "grey"])
+def test_a_plain_picture_shows_nothing_of_the_world(colour: str) -> None:
+    buffer = BytesIO()
+    Image.new("RGB", (64, 64), colour).save(buffer, "PNG")
+    assert perceive(buffer.getvalue()) is None
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_no_picture_is_too_strange_to_look_at(seed: int) -> None:
+    rng = Random(seed)
+    size = (rng.randint(1, 90), rng.randint(1, 90))
+    noise = Image.frombytes("RGB", size, rng.randbytes(3 * size[0] * size[1]))
+    for picture in (
+        noise,
+        noise.resize((64, 64), Image.Resampling.BICUBIC),
+        noise.convert("L").convert("RGB"),
+    ):
+        buffer = BytesIO()
+        picture.save(buffer, "PNG")
+        perceive(buffer.getvalue())  # whatever it sees, it does not fail
