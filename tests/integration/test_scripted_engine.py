@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 import openai
 import pytest
+
 from comd.world.render import draw_scene
 from comd.world.scene import Thing
 

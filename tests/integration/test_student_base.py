@@ -5,6 +5,9 @@ from random import Random
 
 import pytest
 import torch
+from PIL import Image
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
 from comd.student_base import alignment, make, reading, saving
 from comd.student_base.vocabulary import ASSISTANT, END, UNKNOWN, tokenizer
 from comd.world.dataset import CAPTION_REQUEST
@@ -12,10 +15,11 @@ from comd.world.grammar import answer, caption, compose, normalise, queries
 from comd.world.phrasing import KINDS
 from comd.world.render import draw_scene
 from comd.world.scene import random_scene
-from PIL import Image
-from transformers import AutoModelForImageTextToText, AutoProcessor
 
-TURNS = [("What colour is the top-left one?", "Red."), ("Describe the top row to me.", "Red circle, blue square.")]
+TURNS = [
+    ("What colour is the top-left one?", "Red."),
+    ("Describe the top row to me.", "Red circle, blue square."),
+]
 
 
 def dialogue(picture: Image.Image, *, image_first: bool) -> list[dict[str, object]]:
@@ -91,7 +95,9 @@ def test_it_loads_without_network_and_answers(base: Path) -> None:
     assert model.generation_config.eos_token_id == processor.tokenizer.eos_token_id
 
 
-def test_the_same_seed_makes_the_same_weights(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_seed_makes_the_same_weights(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(alignment, "NUM_STEPS", 3)
     monkeypatch.setattr(alignment, "NUM_PICTURES", 100)
     monkeypatch.setattr(reading, "NUM_STEPS", 3)
