@@ -15,7 +15,7 @@ import pytest
 import redis
 
 from comd.stack.children import Child
-from comd.stack.postgres import postgres_child
+from comd.stack.postgres import forget_sockets, postgres_child
 from comd.stack.redis import redis_child
 from services.coordinator.migrate import migrate
 from tests.loopback import free_port
@@ -43,6 +43,7 @@ def postgres_server(servers_folder: Path) -> Iterator[str]:
     finally:
         child.ask_to_stop()
         child.wait_or_kill()
+        forget_sockets(servers_folder / "postgres")
 
 
 @pytest.fixture

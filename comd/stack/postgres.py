@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from contextlib import suppress
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -40,6 +41,12 @@ def postgres_child(data: Path, log: Path) -> tuple[Child, str]:
     command = [*user, str(binaries / "postgres"), "-D", str(data), "-k", str(sockets), *options]
     child = Child("postgres", command, log, stop_signal=signal.SIGINT)  # SIGINT: fast, clean shutdown
     return child, f"postgresql://postgres@/postgres?host={quote(str(sockets))}"
+
+
+def forget_sockets(data: Path) -> None:
+    """Remove the stopped server's socket folder, unless it keeps binaries for the next start."""
+    with suppress(OSError):
+        _socket_folder(data).rmdir()
 
 
 def _init(data: Path, binaries: Path, user: list[str]) -> None:
@@ -76,9 +83,8 @@ def _as_nobody() -> list[str]:
 
 
 def _private_folder(data: Path) -> Path:
-    """A folder of ours for the socket: short (socket paths end at 107 bytes) and closed to other users."""
-    name = hashlib.sha256(str(data.absolute()).encode()).hexdigest()[:12]
-    folder = Path(tempfile.gettempdir()) / f"comd-{os.geteuid()}-{name}"
+    """A folder of ours for the socket, closed to other users."""
+    folder = _socket_folder(data)
     folder.mkdir(mode=0o700, exist_ok=True)
     owner = NOBODY if os.geteuid() == 0 else os.geteuid()
     if folder.is_symlink() or folder.stat().st_uid not in {owner, os.geteuid()}:
@@ -86,6 +92,12 @@ def _private_folder(data: Path) -> Path:
     if os.geteuid() == 0:
         os.chown(folder, NOBODY, NOBODY)
     return folder
+
+
+def _socket_folder(data: Path) -> Path:
+    """Short, because socket paths end at 107 bytes, and the same for the same data."""
+    name = hashlib.sha256(str(data.absolute()).encode()).hexdigest()[:12]
+    return Path(tempfile.gettempdir()) / f"comd-{os.geteuid()}-{name}"
 
 
 def _binaries(private: Path) -> Path:

@@ -18,7 +18,7 @@ import psycopg
 
 from comd.stack.children import Child
 from comd.stack.ports import check_free
-from comd.stack.postgres import postgres_child
+from comd.stack.postgres import forget_sockets, postgres_child
 from comd.stack.redis import redis_child
 from comd.stack.settings import StackSettings, environment, role_settings
 from shared import logs
@@ -205,6 +205,7 @@ class Stack:
                 child.ask_to_stop()
             for child in reversed(group):
                 child.wait_or_kill()
+        forget_sockets(self.settings.home / "postgres")
 
 
 def _http_answers(url: str) -> bool:
