@@ -14,7 +14,7 @@ from comd.demo.folder import DemoFolder
 from comd.world import dataset
 from shared.errors import ConfigError
 
-NUM_PICTURES = 1500
+NUM_PICTURES = 1800
 NUM_HELDOUT_PER_KIND = 100
 
 
@@ -24,7 +24,7 @@ def make_world(folder: DemoFolder) -> None:
 
 
 def make_student(folder: DemoFolder) -> None:
-    """The tiny student: vision tower trained on the world, projector and language model fresh."""
+    """The tiny student: vision tower and language model pre-trained apart, the projector between them fresh."""
     _whole(folder.student, lambda draft: _make_student(draft, folder.seed))
 
 
