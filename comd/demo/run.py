@@ -28,7 +28,7 @@ CONFIG = Path(__file__).parents[2] / "configs" / "demo.toml"
 MAX_THREADS = 4  # more do not help a model of this size
 SCRIPTED = {"error_rate": 0.03, "unreadable_rate": 0.005}
 PROMISE = (
-    "A student of 1.4 million parameters learns to answer questions about pictures of coloured shapes.\n"
+    "A student of 1.2 million parameters learns to answer questions about pictures of coloured shapes.\n"
     "Its teacher, judge and question writer are a scripted engine: a program that sees the pictures' pixels.\n"
     "Everything else is the real system: six services, workers, Postgres, Redis, DeepSpeed training."
 )
