@@ -57,4 +57,9 @@ def plan_of(
 
 def rendezvous(ranks: int) -> dict[str, str]:
     """The environment in which the ranks find each other."""
-    return {"WORLD_SIZE": str(ranks), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    return {
+        "WORLD_SIZE": str(ranks),
+        "LOCAL_SIZE": str(ranks),  # else DeepSpeed runs `numactl` at every step to count a CPU's devices
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(free_port()),
+    }
