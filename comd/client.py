@@ -73,6 +73,17 @@ class Coordinator:
     def report(self, run_id: str) -> Json:
         return self._ask("GET", f"/v1/runs/{run_id}/report")
 
+    def pool(self, run_id: str, pool: str, iteration: int) -> list[Json]:
+        """Every instruction of the `tuning` or `cache` pool, page by page."""
+        rows: list[Json] = []
+        query: Json = {"iteration": iteration, "limit": 1000}
+        while True:
+            page = self._ask("GET", f"/v1/runs/{run_id}/pools/{pool}", params=query)
+            rows += page["data"]
+            if page["next_cursor"] is None:
+                return rows
+            query["cursor"] = page["next_cursor"]
+
     def picture(self, sha256: str) -> bytes:
         return self._send("GET", f"/v1/images/{sha256}").content
 

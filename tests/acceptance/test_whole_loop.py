@@ -1,0 +1,166 @@
+"""The whole loop with nothing stubbed but the roles' engine: real trainer on DeepSpeed, real student, real stores.
+
+In its middle a worker is killed, Redis is emptied and the coordinator is killed; the run ends all the same.
+"""
+
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import redis
+from rich.console import Console
+
+from comd.client import Coordinator
+from comd.demo.result import summary
+from comd.report.page import render
+from comd.stack.ports import is_taken
+from comd.stack.settings import StackSettings
+from comd.stack.stack import Stack
+from comd.watch import watch_run
+from comd.world import dataset
+from services.augmentor.novelty import is_novel
+from shared.errors import EngineUnavailable
+from tests.tiny_student import make_student
+
+CONFIG: dict[str, Any] = {
+    "trainings": 2,
+    "student": {"base": "tiny", "max_tokens": 8},
+    "pretraining": {"dataset": "captions", "epochs": 1, "batch_size": 8},
+    "training": {"epochs": 1, "batch_size": 8, "learning_rate": 1e-3, "max_length": 256},
+    "evaluation": {"dataset": "heldout", "max_tokens": 8},
+}
+NUM_PICTURES = 24
+
+
+def ten_free_ports() -> int:
+    """Below the range from which the kernel gives out ports of its own."""
+    bases = [base for base in range(20000, 32000, 10) if not any(is_taken(base + n) for n in range(10))]
+    return random.Random(os.getpid()).choice(bases)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("world")
+    dataset.write(folder, seed=3, num_pictures=NUM_PICTURES, num_heldout_per_kind=2)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def stack(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    home = tmp_path_factory.mktemp("stack")
+    make_student(home / "tiny")
+    settings = StackSettings(
+        home=home,
+        base_port=ten_free_ports(),
+        image_store=str(home / "images"),
+        database_url=None,
+        redis_url=None,
+        scripted={},
+        trainer={"base_students": {"tiny": str(home / "tiny")}},
+        coordinator={"data_roots": [str(world)], "lease_s": 3},
+    )
+    with Stack(settings) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def coordinator(stack: Stack) -> Iterator[Coordinator]:
+    with Coordinator(stack.url, stack.keys.api) as coordinator:
+        yield coordinator
+
+
+class Trouble:
+    """Strikes once each, as soon as its phase is seen."""
+
+    def __init__(self, stack: Stack, coordinator: Coordinator, run_id: str):
+        self.stack, self.coordinator, self.run_id = stack, coordinator, run_id
+        self.to_come = {
+            "teaching": self.kill_worker,
+            "training": self.kill_coordinator,
+            "assessing": self.flush,
+        }
+        self.struck: list[str] = []
+
+    def __call__(self) -> None:
+        self.stack.check()
+        try:
+            phase = self.coordinator.run(self.run_id)["phase"]
+        except EngineUnavailable:  # the coordinator that was killed is not back yet
+            return
+        if phase in self.to_come:
+            self.to_come.pop(phase)()
+            self.struck.append(phase)
+
+    def kill_worker(self) -> None:
+        self._kill("worker-1")
+
+    def kill_coordinator(self) -> None:
+        self._kill("coordinator")
+
+    def flush(self) -> None:
+        with redis.Redis(port=self.stack.settings.port("redis")) as client:
+            client.flushall()
+
+    def _kill(self, name: str) -> None:
+        process = next(child.process for child in self.stack.children if child.name == name)
+        assert process is not None
+        psutil.Process(process.pid).kill()
+
+
+@pytest.fixture(scope="module")
+def finished(stack: Stack, coordinator: Coordinator, world: Path) -> tuple[Trouble, dict[str, Any]]:
+    """The run, driven to its end through all the trouble, and its report."""
+    for name, file, images, purpose in [
+        ("world", "instruct.json", "images", "instruct"),
+        ("captions", "captions.json", "images", "pretrain"),
+        ("heldout", "heldout.json", "heldout", "evaluation"),
+    ]:
+        assert coordinator.register_dataset(name, world / file, world / images, purpose)["num_refused"] == 0
+    run = coordinator.create_run("whole", "world", CONFIG)
+    coordinator.start(run["id"], 2)
+    trouble = Trouble(stack, coordinator, run["id"])
+    last = watch_run(coordinator, run["id"], Console(quiet=True), trouble, poll_s=0.05)
+    assert last["status"] == "finished", last
+    return trouble, coordinator.report(run["id"])
+
+
+def test_the_run_ends_through_all_the_trouble(finished: tuple[Trouble, dict[str, Any]]) -> None:
+    trouble, report = finished
+    assert sorted(trouble.struck) == ["assessing", "teaching", "training"]
+    start, first, second = report["iterations"]
+    assert start["checkpoint"] != first["checkpoint"] != second["checkpoint"]
+    assert first["tuning_pool"] == first["cache_pool"] == 2 * NUM_PICTURES
+    assert second["tuning_pool"] == first["accepted"] > 0
+    assert second["cache_pool"] == first["cache_pool"] + first["accepted"]
+    assert second["difficult"] is None  # the last training is not assessed
+    assert all(0 <= iteration["heldout_accuracy"] <= 1 for iteration in report["iterations"])
+    assert second["train_loss"] > 0
+
+
+def test_the_pools_hold_what_the_algorithm_says(
+    finished: tuple[Trouble, dict[str, Any]], coordinator: Coordinator
+) -> None:
+    _, report = finished
+    rows = coordinator.pool(report["run"]["id"], "cache", 2)
+    assert len({row["id"] for row in rows}) == len(rows) == report["iterations"][2]["cache_pool"]
+    by_image: dict[str, list[str]] = {}
+    for row in sorted(rows, key=lambda row: row["born_in"]):
+        others = by_image.setdefault(row["image"], [])
+        if row["born_in"] == 2:
+            assert is_novel(row["text"], others)
+        others.append(row["text"])
+
+
+def test_summary_and_page_are_made_of_it(
+    finished: tuple[Trouble, dict[str, Any]], coordinator: Coordinator
+) -> None:
+    _, report = finished
+    made = summary(report)
+    assert [iteration["number"] for iteration in made["iterations"]] == [1, 2]
+    assert made["final_accuracy"] == made["iterations"][-1]["heldout_accuracy"]
+    page = render(report, coordinator.picture, "Title", "Subtitle", ["next"])
+    assert page.count("<svg") == 3
