@@ -5,7 +5,6 @@ Ctrl-C stops everything; the next demo goes on where this one was.
 
 import os
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from comd.client import Coordinator
 from comd.commands.data import show_import
 from comd.commands.stack import stop_on_sigterm
 from comd.demo.folder import DemoFolder
-from comd.demo.make import make_student, make_world
+from comd.demo.make import make_world, student_in_the_making
 from comd.demo.result import show_result, write_result
 from comd.stack.settings import StackSettings
 from comd.stack.stack import Stack
@@ -58,18 +57,20 @@ def _run(
     console: Console, folder: DemoFolder, unfinished: str | None, base_port: int, started: float
 ) -> None:
     console.print("Making the world and the student's base model, starting the stack ...")
-    with ThreadPoolExecutor(1) as background, Stack(stack_settings(folder, base_port)) as stack:
-        student = background.submit(make_student, folder)
+    with student_in_the_making(folder) as is_made, Stack(stack_settings(folder, base_port)) as stack:
         make_world(folder)
         with Coordinator(stack.url, stack.keys.api) as coordinator:
             run_id = unfinished or _begin(console, coordinator, folder)
-            _wait(student, stack)
+            while not is_made():
+                stack.check()
+                time.sleep(0.1)
             _go_on(coordinator, run_id)
             console.print(f"The loop begins ({time.monotonic() - started:.0f} s after the start).")
             run = watch_run(coordinator, run_id, console, stack.check)
             if run["status"] not in {"finished", "exhausted"}:
                 raise ComdError(
-                    f"the demo's run ended as {run['status']}; the logs are in {folder.home / 'logs'}"
+                    f"the demo's run is {run['status']}; the logs are in {folder.home / 'logs'}. "
+                    "`make demo` tries again, `make demo DEMO_FLAGS=--fresh` starts over"
                 )
             report = coordinator.report(run_id)
             write_result(folder, report, coordinator.picture)
@@ -116,10 +117,3 @@ def _go_on(coordinator: Coordinator, run_id: str) -> None:
         coordinator.start(run_id, int(run["config"]["trainings"]), idempotency_key="demo")
     elif run["status"] in {"paused", "failed"}:
         coordinator.control(run_id, "resume")
-
-
-def _wait(student: Future[None], stack: Stack) -> None:
-    while not student.done():
-        stack.check()
-        time.sleep(0.1)
-    student.result()
