@@ -45,6 +45,8 @@ def run_demo(console: Console, fresh: bool, seed: int, base_port: int) -> None:
         if unfinished:
             console.print("Going on with the unfinished demo; `make demo DEMO_FLAGS=--fresh` starts over.")
         else:
+            if folder.summary.exists():
+                console.print("Starting over: the last demo's results are replaced.")
             folder.begin_again()
         try:
             _run(console, folder, unfinished, base_port, started)
