@@ -38,6 +38,14 @@ class MoreTrainings(Asked):
 
 def router(desk: Desk) -> APIRouter:
     routes = APIRouter(prefix="/v1/runs", tags=["runs"])
+    _add_settings(routes, desk)
+    _add_views(routes, desk)
+    _add_control(routes, desk)
+    return routes
+
+
+def _add_settings(routes: APIRouter, desk: Desk) -> None:
+    """Create a run, and swap an engine behind one of its roles."""
 
     @routes.post("")
     async def create(asked: RunRequest) -> Response:
@@ -51,16 +59,6 @@ def router(desk: Desk) -> APIRouter:
             await runs.create(c, run_id, asked.name, asked.dataset, config.model_dump(), engines)
             return answer(await _view(c, run_id), 201)
 
-    @routes.get("")
-    async def everything() -> Response:
-        async with desk.engine.connect() as c:
-            return answer({"object": "list", "data": await runs.everything(c)})
-
-    @routes.get("/{run_id}")
-    async def one(run_id: str) -> Response:
-        async with desk.engine.connect() as c:
-            return answer(await _view(c, run_id))
-
     @routes.patch("/{run_id}")
     async def change(run_id: str, asked: RunChange) -> Response:
         """A teacher's or augmentor's swap counts from the next task, an assessor's from the next assessment."""
@@ -70,6 +68,20 @@ def router(desk: Desk) -> APIRouter:
             await run_or_404(c, run_id, for_update=True)
             for role, spec in asked.endpoints.items():
                 await runs.set_engine(c, run_id, role, spec.model_dump())
+            return answer(await _view(c, run_id))
+
+
+def _add_views(routes: APIRouter, desk: Desk) -> None:
+    """Runs and iterations as they stand, once or as they change."""
+
+    @routes.get("")
+    async def everything() -> Response:
+        async with desk.engine.connect() as c:
+            return answer({"object": "list", "data": await runs.everything(c)})
+
+    @routes.get("/{run_id}")
+    async def one(run_id: str) -> Response:
+        async with desk.engine.connect() as c:
             return answer(await _view(c, run_id))
 
     @routes.get("/{run_id}/iterations")
@@ -86,6 +98,21 @@ def router(desk: Desk) -> APIRouter:
         if found is None:
             raise NotFound(f"run {run_id} has no iteration {number} yet")
         return answer(found)
+
+    @routes.get("/{run_id}/events")
+    async def events(run_id: str) -> StreamingResponse:
+        """Server-sent events: `run` whenever status, iteration, phase or progress change, until the run's end."""
+        async with desk.engine.connect() as c:
+            await run_or_404(c, run_id)
+        return StreamingResponse(
+            follow(desk.engine, run_id),
+            media_type="text/event-stream",
+            headers={"cache-control": "no-store", "x-accel-buffering": "no"},
+        )
+
+
+def _add_control(routes: APIRouter, desk: Desk) -> None:
+    """Ask for trainings, pause, resume, cancel."""
 
     @routes.post("/{run_id}/iterations")
     async def start(
@@ -116,19 +143,6 @@ def router(desk: Desk) -> APIRouter:
     async def cancel(run_id: str) -> Response:
         """For good; what was found so far stays readable."""
         return await _set(desk, run_id, "cancelled")
-
-    @routes.get("/{run_id}/events")
-    async def events(run_id: str) -> StreamingResponse:
-        """Server-sent events: `run` whenever status, iteration, phase or progress change, until the run's end."""
-        async with desk.engine.connect() as c:
-            await run_or_404(c, run_id)
-        return StreamingResponse(
-            follow(desk.engine, run_id),
-            media_type="text/event-stream",
-            headers={"cache-control": "no-store", "x-accel-buffering": "no"},
-        )
-
-    return routes
 
 
 async def _set(desk: Desk, run_id: str, status: RunStatus) -> Response:
