@@ -22,8 +22,8 @@ SUBTITLE = (
 NEXT_COMMANDS = (
     "make demo DEMO_FLAGS='--seed 1'      # another world, another student",
     "make up                              # the stack alone, for your own engines and data",
-    ".venv/bin/comd data import FILE.json --images FOLDER",
-    ".venv/bin/comd run start my-run --dataset FILE --config configs/paper.toml --watch",
+    ".venv/bin/comd --help                # import data, start, watch and pause runs",
+    "README.md, 'Your own data and models' # what a run of your own needs",
 )
 
 
