@@ -18,9 +18,9 @@ class Checkpoints:
         folder.mkdir(parents=True, exist_ok=True)
 
     def path(self, name: str) -> Path:
-        """The folder of a student; NotFound lists what there is."""
+        """The folder of a student; NotFound says what is missing, or lists what there is."""
         if name in self.bases:
-            return self.bases[name]
+            return _base(name, self.bases[name])
         folder = self.folder / name
         if not name.startswith("ckpt-") or "/" in name or not (folder / MARKER).is_file():
             there = ", ".join([*self.bases, *(about["id"] for about in self.published()[:5])]) or "none"
@@ -47,3 +47,13 @@ class Checkpoints:
             }
             for name, created, root in bases + published
         ]
+
+
+def _base(name: str, folder: Path) -> Path:
+    if not (folder / "config.json").is_file():
+        raise NotFound(
+            f"base student {name!r}: expected a saved model in {folder}, but there is no config.json; "
+            "put it there, or correct the trainer's setting base_students",
+            code="model_not_found",
+        )
+    return folder

@@ -159,3 +159,12 @@ def test_the_cause_of_a_failure_is_the_error_it_named(tmp_path: Path) -> None:
     log.write_text("loading\nkilled by something\n")
     assert "status -9" in cause(log, -9)
     assert "killed by something" in cause(log, -9)
+
+
+def test_a_base_student_that_is_not_there_is_named_with_its_folder(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path / "checkpoints", {"tiny": tmp_path / "tiny"})
+    with pytest.raises(NotFound, match=r"'tiny': expected a saved model in .*tiny.* base_students"):
+        checkpoints.path("tiny")
+    (tmp_path / "tiny").mkdir()
+    (tmp_path / "tiny" / "config.json").write_text("{}")  # it may come while the trainer runs
+    assert checkpoints.path("tiny") == tmp_path / "tiny"
