@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from services.trainer.jobs import Job
+from services.trainer.serving.student_engine import free_port
 from services.trainer.settings import LEARNING_RATES, Stage, TrainerSettings
-from services.trainer.student_engine import free_port
 
 
 class Plan(TypedDict):

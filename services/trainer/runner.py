@@ -12,12 +12,12 @@ from prometheus_client import Counter, Gauge
 from services.trainer.checkpoints import Checkpoints
 from services.trainer.files import Files
 from services.trainer.jobs import Job, Jobs
+from services.trainer.launch.warm_parent import Program, WarmParent
 from services.trainer.lease import Lease
 from services.trainer.plan import plan_of, rendezvous
 from services.trainer.progress import Progress
+from services.trainer.serving.student_engine import StudentEngine
 from services.trainer.settings import TrainerSettings
-from services.trainer.student_engine import StudentEngine
-from services.trainer.warm_parent import Program, WarmParent
 from shared import logs
 from shared.errors import ComdError
 

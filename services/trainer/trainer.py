@@ -10,12 +10,12 @@ from pathlib import Path
 from services.trainer.checkpoints import Checkpoints
 from services.trainer.files import Files
 from services.trainer.jobs import Asked, Job, Jobs
+from services.trainer.launch.warm_parent import WarmParent
 from services.trainer.lease import Lease
 from services.trainer.runner import Runner
+from services.trainer.serving.student_engine import StudentEngine
+from services.trainer.serving.wire import Answer
 from services.trainer.settings import TrainerSettings
-from services.trainer.student_engine import StudentEngine
-from services.trainer.warm_parent import WarmParent
-from services.trainer.wire import Answer
 from shared.errors import Conflict, EngineUnavailable
 from shared.images import ImageStore
 from shared.types import JsonObject

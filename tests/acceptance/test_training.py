@@ -206,8 +206,8 @@ def test_pretraining_changes_the_projector_alone(trainer: TrainerProcess, file_i
 
 def changed(before: dict[str, Any], after: dict[str, Any]) -> set[str]:
     """The parts of the model with changed tensors; every trained matrix must have changed."""
-    from services.trainer.groups import role_of
-    from services.trainer.publish import normal_name
+    from services.trainer.training.groups import role_of
+    from services.trainer.training.publish import normal_name
 
     renamed = {normal_name(name): tensor for name, tensor in before.items()}
     assert renamed.keys() == after.keys()

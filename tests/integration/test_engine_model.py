@@ -14,9 +14,9 @@ from comd.engine.generate import decode, decode_by_transformers, generate
 from comd.engine.model import LoadedModel, Row, load
 from comd.engine.pictures import Pictures, data_url_bytes, prepare_any, prepare_llava
 from comd.engine.sampling import SeededSampling, gumbel
-from services.trainer.dataset import Collator, Preparation
-from services.trainer.groups import role_of, set_trainable
 from services.trainer.records import IGNORED
+from services.trainer.training.dataset import Collator, Preparation
+from services.trainer.training.groups import role_of, set_trainable
 from shared.errors import BadRequest, ConfigError, Unprocessable
 from shared.images import ImageStore
 from tests.tiny_student import make_student, picture, training_file, user

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from services.trainer.wire import Wire
+from services.trainer.serving.wire import Wire
 from shared.errors import EngineUnavailable
 from tests.loopback import free_port
 

@@ -13,9 +13,9 @@ import torch
 
 from comd.engine.dialogue import Renderer
 from comd.engine.pictures import Pictures
-from services.trainer.dataset import Collator, Examples, Preparation, Prepared
-from services.trainer.groups import set_trainable
 from services.trainer.plan import Plan
+from services.trainer.training.dataset import Collator, Examples, Preparation, Prepared
+from services.trainer.training.groups import set_trainable
 from shared.errors import ComdError, ConfigError
 from shared.images import ImageStore
 

@@ -12,7 +12,7 @@ from shared import logs
 log = logs.get(__name__)
 # Threads that wait for each other sleep: where cores are shared, spinning made a job four times slower.
 PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE"}
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 class Program:
@@ -41,7 +41,7 @@ class WarmParent:
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "services.trainer.launcher",
+            "services.trainer.launch.launcher",
             str(os.getpid()),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 PROGRAMS = {
-    "train": "services.trainer.program",
-    "publish": "services.trainer.publish",
-    "engine": "services.trainer.engine_program",
+    "train": "services.trainer.training.program",
+    "publish": "services.trainer.training.publish",
+    "engine": "services.trainer.serving.engine_program",
 }
 PR_SET_PDEATHSIG = 1
 
@@ -75,7 +75,7 @@ def main() -> None:
 
 
 def _warm_up() -> None:
-    importlib.import_module("services.trainer.warm").warm_up()
+    importlib.import_module("services.trainer.launch.warm").warm_up()
 
 
 def _obey(asked: dict[str, Any], groups: dict[str, Group], replies: Any, pipes: tuple[int, int]) -> None:

@@ -15,12 +15,12 @@ def warm_up() -> None:
     torch.set_num_threads(1)  # a pool of threads would not survive the fork
     import torch._dynamo
 
-    import services.trainer.program
-    import services.trainer.publish
+    import services.trainer.training.program
+    import services.trainer.training.publish
 
     parameter = torch.nn.Parameter(torch.zeros(1))
     parameter.grad = torch.zeros(1)
     torch.optim.AdamW([parameter]).step()
-    services.trainer.program.import_everything()
+    services.trainer.training.program.import_everything()
     gc.collect()
     gc.freeze()  # shared pages stay shared
