@@ -32,6 +32,13 @@ class Checkpoints:
         found = [orjson.loads(path.read_bytes()) for path in self.folder.glob(f"ckpt-*/{MARKER}")]
         return sorted(found, key=lambda about: (-about.get("created_at", 0), about["id"]))
 
+    def lineage(self, name: str) -> list[str]:
+        """A student and its ancestors, the base student last."""
+        found = [name]
+        while (marker := self.folder / found[-1] / MARKER).is_file():
+            found.append(orjson.loads(marker.read_bytes())["model"])
+        return found
+
     def models(self, loaded: str | None) -> list[JsonObject]:
         """Everything that a job or a chat may name as its model."""
         bases = [(name, 0, str(folder)) for name, folder in self.bases.items()]

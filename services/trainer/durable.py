@@ -1,5 +1,6 @@
 """Files that survive a crash: in, text or bytes; out, a file that is whole and on disk, or was never there."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -7,12 +8,29 @@ from pathlib import Path
 def write(path: Path, data: bytes) -> None:
     """Write beside, flush, rename, flush the folder: readers see the old content or the new."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with draft.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.rename(path)
+    try:
+        with draft.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.rename(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
     flush_folder(path.parent)
+
+
+def append(path: Path, line: bytes) -> None:
+    """Add a whole line or, where the disk is full, nothing."""
+    with path.open("ab", buffering=0) as file:
+        end = file.tell()
+        try:
+            written = file.write(line)
+            if written < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        except OSError:
+            file.truncate(end)
+            raise
 
 
 def flush_file(path: Path) -> None:

@@ -13,14 +13,16 @@ import orjson
 from pydantic import BaseModel, ConfigDict
 
 from services.trainer import durable
-from services.trainer.settings import Hyperparameters, Stage
+from services.trainer.settings import Adaptation, Hyperparameters, Stage
 from shared.errors import Conflict, NotFound
 from shared.types import JsonObject
 
-Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+Status = Literal["queued", "running", "paused", "succeeded", "failed", "cancelled"]
 TRANSITIONS: dict[Status, set[Status]] = {
-    "queued": {"running", "failed", "cancelled"},
-    "running": {"queued", "succeeded", "failed", "cancelled"},  # queued again: the service was restarted
+    "queued": {"running", "paused", "failed", "cancelled"},
+    # queued again: the service was restarted
+    "running": {"queued", "paused", "succeeded", "failed", "cancelled"},
+    "paused": {"queued", "cancelled"},
     "succeeded": set(),
     "failed": set(),
     "cancelled": set(),
@@ -37,6 +39,7 @@ class Asked(BaseModel):
     suffix: str | None
     seed: int
     stage: Stage
+    adaptation: Adaptation = "full"
     hyperparameters: Hyperparameters
     owner: str | None
 
@@ -82,6 +85,7 @@ class Job(BaseModel):
             "user_provided_suffix": self.asked.suffix,
             "seed": self.asked.seed,
             "stage": self.asked.stage,
+            "adaptation": self.asked.adaptation,
             "hyperparameters": parameters,
             "method": {"type": "supervised", "supervised": {"hyperparameters": parameters}},
             "trained_tokens": self.trained_tokens,
@@ -134,16 +138,16 @@ class Jobs:
         found = [job for job in reversed(self.all()) if job.status == "queued"]
         return [job for job in found if owner in (None, job.owner)]
 
-    def move(self, job_id: str, status: Status, **changes: Any) -> Job:
+    def move(self, job_id: str, status: Status, reason: str | None = None, **changes: Any) -> Job:
         """Change a job's state. Conflict where the transition table has no such step."""
         job = self.get(job_id)
         if status not in TRANSITIONS[job.status]:
             raise Conflict(f"job {job_id} is {job.status}; it cannot become {status}")
         finished = int(time.time()) if not TRANSITIONS[status] else None
-        said = changes.get("error") or {}
+        said = reason or (changes.get("error") or {}).get("message")
         moved = self._save(job.model_copy(update={**changes, "status": status, "finished_at": finished}))
-        level = "error" if status == "failed" else "info"
-        self.event(job_id, f"Job {status}" + (f": {said['message']}" if said else ""), level)
+        level = {"failed": "error", "paused": "warn"}.get(status, "info")
+        self.event(job_id, f"Job {status}" + (f": {said}" if said else ""), level)
         return moved
 
     def note(self, job_id: str, metrics: JsonObject) -> None:
@@ -162,8 +166,7 @@ class Jobs:
             "type": "metrics" if data else "message",
             "data": data,
         }
-        with (self.folder(job_id) / "events.jsonl").open("ab") as file:
-            file.write(orjson.dumps(line) + b"\n")
+        durable.append(self.folder(job_id) / "events.jsonl", orjson.dumps(line) + b"\n")
 
     def events(self, job_id: str) -> list[JsonObject]:
         """All events of a job, the oldest first; a line torn by a crash is left out."""

@@ -1,9 +1,10 @@
-"""What a running job says. In: lines that its first rank appends to a file. Out: the job's metrics, events."""
+"""What a running job says. In: lines that its first rank appends to a file. Out: the job's metrics and events."""
 
 from pathlib import Path
 
 import orjson
 
+from services.trainer import durable
 from services.trainer.jobs import Jobs
 from shared.types import JsonObject
 
@@ -11,9 +12,19 @@ from shared.types import JsonObject
 class Progress:
     """The reader of one job's lines; whole lines only, each once."""
 
-    def __init__(self, job_id: str, folder: Path, jobs: Jobs):
-        self.job_id, self.path, self.jobs = job_id, folder / "progress.jsonl", jobs
+    def __init__(self, job_id: str, path: Path, jobs: Jobs):
+        self.job_id, self.path, self.jobs = job_id, path, jobs
         self.offset = 0
+
+    def go_on_from(self, step: int) -> None:
+        """Forget the lines of later steps, which will be written again, and take those before as read."""
+        kept = [line for line in _whole_lines(self.path) if line["kind"] != "trained"]
+        kept = [line for line in kept if line["kind"] != "step" or line["step"] <= step]
+        durable.write(self.path, b"".join(orjson.dumps(line) + b"\n" for line in kept if step))
+        self.offset = self.path.stat().st_size
+        for line in kept if step else []:
+            line.pop("kind")
+            self.jobs.note(self.job_id, line)
 
     @property
     def metrics(self) -> JsonObject:
@@ -42,7 +53,14 @@ class Progress:
             self.jobs.event(
                 self.job_id,
                 f"{line['records']} records, {line['turns']} turns, {line['tokens']} tokens, "
-                f"{line['total_steps']} steps; {line['left_out']} turns beyond the length limit left out",
+                f"{line['total_steps']} steps, {line['padding_share']:.1%} padding; "
+                f"{line['left_out']} turns beyond the length limit left out",
             )
         else:
             self.jobs.event(self.job_id, f"Trained: mean loss {line['train_loss']:.4f}")
+
+
+def _whole_lines(path: Path) -> list[JsonObject]:
+    """The lines of the file; one torn by a crash is left out."""
+    whole = path.read_bytes().rpartition(b"\n")[0] if path.is_file() else b""
+    return [orjson.loads(line) for line in whole.splitlines()]

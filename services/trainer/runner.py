@@ -3,26 +3,26 @@ students. One loop decides; it acts for whoever holds the lease.
 """
 
 import asyncio
-import signal
 import time
-from pathlib import Path
+from typing import Any
 
 from prometheus_client import Counter, Gauge
 
 from services.trainer.checkpoints import Checkpoints
+from services.trainer.devices import devices_of
 from services.trainer.files import Files
-from services.trainer.jobs import Job, Jobs
-from services.trainer.launch.warm_parent import Program, WarmParent
+from services.trainer.jobs import Job, Jobs, Status
+from services.trainer.launch.warm_parent import WarmParent
 from services.trainer.lease import Lease
-from services.trainer.plan import plan_of, rendezvous
-from services.trainer.progress import Progress
+from services.trainer.plan import plan_of
 from services.trainer.serving.student_engine import StudentEngine
 from services.trainer.settings import TrainerSettings
+from services.trainer.steps import Cancelled, Paused, Steps, StopReason, clean, start_over
 from shared import logs
-from shared.errors import ComdError
+from shared.errors import ComdError, Conflict
 
 log = logs.get(__name__)
-POLL_S = 0.2
+FULL_DISK_PAUSE_S = 5.0
 jobs_total = Counter("comd_trainer_jobs_total", "Finished fine-tuning jobs", ["status"])
 job_running = Gauge("comd_trainer_job_running", "1 while a fine-tuning job runs")
 
@@ -41,26 +41,45 @@ class Runner:
         self.settings, self.parent, self.engine, self.lease = settings, parent, engine, lease
         self.files, self.jobs, self.checkpoints = stores
         self._wake = asyncio.Event()
-        self._cancelled: set[str] = set()
+        self._asked_to: dict[str, StopReason] = {}  # running jobs that somebody wants to end
 
     def wake(self) -> None:
         self._wake.set()
 
     def cancel(self, job_id: str) -> Job:
         """A waiting job is over at once, a running one as soon as its processes are gone."""
+        return self._stop(job_id, "cancelled", Cancelled)
+
+    def pause(self, job_id: str) -> Job:
+        """A waiting job is paused at once, a running one when its step is done and its state is saved."""
+        return self._stop(job_id, "paused", Paused)
+
+    def resume(self, job_id: str, from_start: bool = False) -> Job:
+        """A paused job queues again. Conflict where it is not paused."""
         job = self.jobs.get(job_id)
-        if job.status == "queued":
-            job = self.jobs.move(job_id, "cancelled")
+        if job.status != "paused":
+            raise Conflict(f"job {job_id} is {job.status}; only a paused job can be resumed")
+        if from_start:
+            start_over(self.jobs.folder(job_id))
+        job = self.jobs.move(job_id, "queued")
+        self.lease.ask(job.owner, None, time.time())
+        self.wake()
+        return job
+
+    def _stop(self, job_id: str, status: Status, how: StopReason) -> Job:
+        job = self.jobs.get(job_id)
+        if job.status == "running":
+            self._asked_to[job_id] = how
+        elif job.status != status:
+            job = self.jobs.move(job_id, status)
             self._let_go(job)
-        elif job.status == "running":
-            self._cancelled.add(job_id)
         self.wake()
         return job
 
     async def run(self) -> None:
         """For ever: do the next thing, or wait."""
         for job in self.jobs.all():
-            if job.status == "running":  # the service was restarted: from its start, equal by its seed
+            if job.status == "running":  # the service was restarted: it goes on behind its last whole step
                 self.jobs.move(job.id, "queued")
         for job in self.jobs.waiting():
             self.lease.ask(job.owner, None, time.time())
@@ -110,75 +129,60 @@ class Runner:
         job_running.set(1)
         log.info("job_started", job=job.id, stage=job.asked.stage, model=job.asked.model)
         try:
-            checkpoint = await self._train_and_publish(job)
-            if self.lease.entry(job.owner) is not None:  # else it was given back, and nobody waits to ask
-                self.lease.ask(job.owner, checkpoint, time.time())
-                await self._load(checkpoint)
-            tokens = self.jobs.get(job.id).metrics.get("trained_tokens")
-            self.jobs.move(job.id, "succeeded", fine_tuned_model=checkpoint, trained_tokens=tokens)
+            await self._work(job)
         except Cancelled:
-            self.jobs.move(job.id, "cancelled")
+            await self._settle(job, "cancelled")
+        except Paused as reason:
+            log.warning("job_paused", job=job.id, reason=str(reason))
+            await self._settle(job, "paused", reason=str(reason))
         except ComdError as error:
             said = {"code": error.error_code, "message": error.message, "param": None}
-            self.jobs.move(job.id, "failed", error=said)
+            await self._settle(job, "failed", error=said)
+        except Exception as error:
+            log.error("job_broke", job=job.id, exc_info=error)
+            said = {"code": "internal_error", "message": f"{type(error).__name__}: {error}", "param": None}
+            await self._settle(job, "failed", error=said)
         finally:
             job_running.set(0)
-            self._cancelled.discard(job.id)
+            self._asked_to.pop(job.id, None)
         over = self.jobs.get(job.id)
         jobs_total.labels(over.status).inc()
         log.info("job_over", job=job.id, status=over.status, error=over.error)
         self.lease.touch(job.owner, time.time())
         self._let_go(over)
 
-    def _let_go(self, job: Job) -> None:
-        """A job that nobody held the lease for has it only for itself."""
-        if job.asked.owner is None:
-            self.lease.give_back(job.id)
-
-    async def _train_and_publish(self, job: Job) -> str:
-        folder = self.jobs.folder(job.id)
+    async def _work(self, job: Job) -> None:
+        devices = devices_of(self.settings, await self.parent.ready())
         model = self.checkpoints.path(job.asked.model)
-        plan = plan_of(job, model, self.files.path(job.asked.training_file), folder, self.settings)
-        progress = Progress(job.id, folder, self.jobs)
-        ranks = self.settings.num_devices
-        training = await self.parent.run("train", plan, folder / "log.txt", rendezvous(ranks), ranks)
-        await self._until_over(training, job, progress)
-        about = {**job.asked.model_dump(), "created_at": int(time.time()), "metrics": progress.metrics}
-        arguments = {
-            "weights": str(folder / "weights"),
-            "checkpoints": str(self.checkpoints.folder),
-            "about": {**about, "job": job.id},
-            "result": str(folder / "published"),
+        training_file = self.files.path(job.asked.training_file)
+        plan = plan_of(job, model, training_file, self.jobs.folder(job.id), self.settings, devices)
+        steps = Steps(
+            job, plan, self.jobs, self.parent, self.settings.preparers, lambda: self._asked_to.get(job.id)
+        )
+        about = {
+            **job.asked.model_dump(),
+            "job": job.id,
+            "lineage": self.checkpoints.lineage(job.asked.model),
         }
-        publishing = await self.parent.run("publish", arguments, folder / "log.txt")
-        await self._until_over(publishing, job, progress)
-        return (folder / "published").read_text()
+        checkpoint = await steps.run(about, self.checkpoints.folder)
+        if self.lease.entry(job.owner) is not None:  # else it was given back, and nobody waits to ask
+            self.lease.ask(job.owner, checkpoint, time.time())
+            await self._load(checkpoint)
+        tokens = self.jobs.get(job.id).metrics.get("trained_tokens")
+        await self._settle(job, "succeeded", fine_tuned_model=checkpoint, trained_tokens=tokens)
+        clean(self.jobs.folder(job.id))
 
-    async def _until_over(self, program: Program, job: Job, progress: Progress) -> None:
-        while not program.exited.done():
-            if job.id in self._cancelled:
-                await self.parent.kill(program, signal.SIGKILL)
-            await asyncio.wait({program.exited}, timeout=POLL_S)
-            progress.read()
-        if job.id in self._cancelled:
-            raise Cancelled
-        if status := program.exited.result():
-            raise JobFailed(cause(self.jobs.folder(job.id) / "log.txt", status))
+    async def _settle(self, job: Job, status: Status, **changes: Any) -> None:
+        """Write the job's new state down; where the disk is full, as soon as there is room for it."""
+        while True:
+            try:
+                self.jobs.move(job.id, status, **changes)
+                return
+            except OSError as error:
+                log.error("job_state_not_written", job=job.id, status=status, error=str(error))
+                await asyncio.sleep(FULL_DISK_PAUSE_S)
 
-
-class Cancelled(Exception):
-    """Somebody cancelled the job while it ran."""
-
-
-class JobFailed(ComdError):
-    code = "training_failed"
-
-
-def cause(log_file: Path, status: int) -> str:
-    """Why a program failed: the error it named, else the last lines of its log."""
-    lines = log_file.read_text(errors="replace").splitlines() if log_file.is_file() else []
-    for line in reversed(lines[-50:]):
-        if line.startswith("error: "):
-            return line.removeprefix("error: ")
-    last = "\n".join(lines[-8:])[-1500:]
-    return f"the training program ended with status {status}; the last lines of its log:\n{last}"
+    def _let_go(self, job: Job) -> None:
+        """A job that nobody held the lease for has it only for itself; a paused one lets others through."""
+        if job.asked.owner is None or job.status == "paused":
+            self.lease.give_back(job.owner)

@@ -9,6 +9,8 @@ from pydantic_settings import SettingsConfigDict
 from shared.settings import ProcessSettings, default_image_store
 
 Stage = Literal["pretrain", "tune"]
+Adaptation = Literal["full", "lora"]
+Attention = Literal["auto", "sdpa", "flash_attention_2", "eager"]
 LEARNING_RATES: dict[Stage, float] = {"pretrain": 2e-3, "tune": 2e-5}  # paper, section 4.1
 
 
@@ -21,11 +23,30 @@ class TrainerSettings(ProcessSettings):
     port: int = Field(8105, ge=1, le=65535)
     base_students: dict[str, Path] = Field({}, description="name -> folder of a saved model")
     image_store: str = Field(default_factory=default_image_store)
-    num_devices: int = Field(1, ge=1, description="processes of a job: GPUs, or cores without one")
+    num_devices: int | None = Field(
+        None, ge=1, description="processes of a job; default: all GPUs, of all nodes, or one without any"
+    )
+    launcher: Literal["auto", "fork", "torchrun", "deepspeed"] = Field(
+        "auto", description="auto: fork without a GPU, torchrun with, deepspeed with a hostfile"
+    )
+    hostfile: Path | None = Field(None, description="several nodes: lines of 'name slots=N'")
     threads: int = Field(1, ge=1, description="torch threads of each process, without a GPU")
     zero_stage: int = Field(2, ge=0, le=3, description="DeepSpeed's ZeRO stage")
-    dtype: Literal["fp32", "bf16"] = "fp32"
+    offload: bool = Field(False, description="ZeRO's optimizer, and with stage 3 weights, in CPU memory")
+    dtype: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto", description="auto: bf16 on GPUs, else fp32"
+    )
+    attention: Attention = Field("auto", description="auto: FlashAttention where it is installed, else SDPA")
+    gradient_checkpointing: bool | None = Field(None, description="default: on GPUs")
     micro_batch_size: int | None = Field(None, ge=1, description="default: a device's share of the batch")
+    group_by_length: bool = Field(True, description="batches of records of like length, so little is padded")
+    save_every_steps: int = Field(250, ge=1, description="steps between two training states to go on from")
+    preparers: int | None = Field(
+        None, ge=1, description="processes that tokenize; default: the cores, 8 at most"
+    )
+    tracking: list[str] = Field(
+        ["trackio"], description="where runs are tracked: trackio, wandb, mlflow, tensorboard; [] for nowhere"
+    )
     engine_threads: int = Field(1, ge=1)
     engine_max_batch: int = Field(128, ge=1)
     lease_ttl_s: float = Field(600.0, gt=0, description="an unused lease is given up after this")
@@ -42,3 +63,6 @@ class Hyperparameters(BaseModel):
     learning_rate: float | None = Field(None, gt=0)
     warmup_ratio: float = Field(0.03, ge=0, lt=1)
     max_length: int = Field(2048, ge=8, description="tokens; longer records are split")
+    lora_rank: int = Field(128, ge=1)  # the LLaVA recipe's, for adaptation lora
+    lora_alpha: int = Field(256, ge=1)
+    lora_dropout: float = Field(0.05, ge=0, lt=1)

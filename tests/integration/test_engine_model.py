@@ -15,8 +15,9 @@ from comd.engine.model import LoadedModel, Row, load
 from comd.engine.pictures import Pictures, data_url_bytes, prepare_any, prepare_llava
 from comd.engine.sampling import SeededSampling, gumbel
 from services.trainer.records import IGNORED
-from services.trainer.training.dataset import Collator, Preparation
+from services.trainer.training.collator import Collator
 from services.trainer.training.groups import role_of, set_trainable
+from services.trainer.training.prepare import Preparation
 from shared.errors import BadRequest, ConfigError, Unprocessable
 from shared.images import ImageStore
 from tests.tiny_student import make_student, picture, training_file, user
@@ -161,19 +162,21 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
         load("x", tmp_path, None)
 
 
-def preparation(student: LoadedModel, max_length: int = 250) -> Preparation:
-    return Preparation(student.renderer, student.pictures, max_length, seed=1)
+def preparation(student: LoadedModel, max_length: int = 250, **options: bool) -> Preparation:
+    return Preparation(student.renderer, student.pictures, max_length, seed=1, **options)
 
 
 def test_examples_carry_labels_on_answers_only(
     student: LoadedModel, store: ImageStore, tmp_path: Path
 ) -> None:
     file = training_file(tmp_path / "train.jsonl", store, 4)
-    prepared = preparation(student).file(file, needs_picture=True)
-    assert (prepared.records, prepared.turns, prepared.left_out) == (4, 8, 0)
-    text = student.renderer.tokenizer.decode([t for t in prepared.examples[2].labels if t != IGNORED])
+    shard = preparation(student, needs_picture=True).file(file)
+    examples = [example for _, example in shard.examples]
+    counts = shard.counts
+    assert (counts.records, counts.turns, counts.left_out) == (4, 8, 0)
+    text = student.renderer.tokenizer.decode([t for t in examples[2].labels if t != IGNORED])
     assert text == "20</s>none</s>"
-    batch = Collator(student.pictures, 0)(prepared.examples)
+    batch = Collator(student.pictures, 0)(examples)
     assert batch["pixel_values"].shape == (4, 3, 64, 64)
     assert batch["input_ids"].shape == batch["labels"].shape == batch["attention_mask"].shape
     assert (batch["labels"][batch["attention_mask"] == 0] == IGNORED).all()
@@ -183,10 +186,10 @@ def test_long_records_are_split_and_single_long_turns_left_out(
     student: LoadedModel, store: ImageStore, tmp_path: Path
 ) -> None:
     file = training_file(tmp_path / "train.jsonl", store, 3)
-    prepared = preparation(student, max_length=30).file(file, needs_picture=False)
-    assert (len(prepared.examples), prepared.turns, prepared.left_out) == (6, 6, 0)
-    assert all(len(example.input_ids) <= 30 for example in prepared.examples)
-    assert preparation(student, max_length=25).file(file, needs_picture=False).left_out == 2  # "10" and "20"
+    shard = preparation(student, max_length=30).file(file)
+    assert (len(shard.examples), shard.counts.turns, shard.counts.left_out) == (6, 6, 0)
+    assert all(len(example.input_ids) <= 30 for _, example in shard.examples)
+    assert preparation(student, max_length=25).file(file).counts.left_out == 2  # "10" and "20"
 
 
 def test_a_template_whose_spans_miss_the_answer_refuses_the_line(
@@ -196,15 +199,15 @@ def test_a_template_whose_spans_miss_the_answer_refuses_the_line(
     renderer = Renderer(student.renderer.processor)
     renderer.template = renderer.template.replace("{{ eos_token }}{% endgeneration %}", "{% endgeneration %}")
     with pytest.raises(Unprocessable, match=r"line 1: the labels do not line up"):
-        Preparation(renderer, student.pictures, 250, 1).file(file, needs_picture=False)
+        Preparation(renderer, student.pictures, 250, 1).file(file)
 
 
 def test_pretraining_needs_a_picture_in_every_line(student: LoadedModel, tmp_path: Path) -> None:
     file = tmp_path / "train.jsonl"
     file.write_text('{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}\n')
-    assert preparation(student).file(file, needs_picture=False).records == 1
+    assert preparation(student).file(file).counts.records == 1
     with pytest.raises(Unprocessable, match="line 1: stage pretrain needs a picture"):
-        preparation(student).file(file, needs_picture=True)
+        preparation(student, needs_picture=True).file(file)
 
 
 def test_stages_train_what_they_should(student: LoadedModel, tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from services.trainer.checkpoints import MARKER, Checkpoints
 from services.trainer.jobs import TRANSITIONS, Asked, Jobs
 from services.trainer.lease import Entry, Lease
 from services.trainer.requests import JobRequest, hyperparameters, page
-from services.trainer.runner import cause
 from services.trainer.settings import Hyperparameters
 from shared.errors import BadRequest, Conflict, NotFound, Unprocessable
 
@@ -150,15 +149,6 @@ def test_a_checkpoint_without_its_marker_does_not_exist(tmp_path: Path) -> None:
 def test_a_name_cannot_lead_out_of_the_folder(tmp_path: Path) -> None:
     with pytest.raises(NotFound):
         Checkpoints(tmp_path, {}).path("ckpt-/../../etc")
-
-
-def test_the_cause_of_a_failure_is_the_error_it_named(tmp_path: Path) -> None:
-    log = tmp_path / "log.txt"
-    log.write_text("loading\nerror: line 3: is empty\nTraceback\n")
-    assert cause(log, 3) == "line 3: is empty"
-    log.write_text("loading\nkilled by something\n")
-    assert "status -9" in cause(log, -9)
-    assert "killed by something" in cause(log, -9)
 
 
 def test_a_base_student_that_is_not_there_is_named_with_its_folder(tmp_path: Path) -> None:

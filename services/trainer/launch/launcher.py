@@ -6,7 +6,6 @@ kills what it forked and ends; should it be killed itself, the kernel kills what
 """
 
 import contextlib
-import ctypes
 import importlib
 import json
 import os
@@ -19,12 +18,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from services.trainer.launch.tied import die_with_parent
+
 PROGRAMS = {
+    "prepare": "services.trainer.training.prepare",
     "train": "services.trainer.training.program",
     "publish": "services.trainer.training.publish",
     "engine": "services.trainer.serving.engine_program",
 }
-PR_SET_PDEATHSIG = 1
 
 
 @dataclass
@@ -35,14 +36,6 @@ class Group:
     status: int = 0
 
 
-def die_with_parent(parent: int) -> None:
-    """Ask the kernel (Linux) to kill this process when its parent ends."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)  # it ended before the request was in place
-
-
 def main() -> None:
     """Warm up, say so, then fork what is asked until the input ends."""
     die_with_parent(int(sys.argv[1]))
@@ -50,13 +43,13 @@ def main() -> None:
         signal.signal(name, signal.SIG_IGN)  # the service decides; a Ctrl-C reaches the whole terminal
     replies = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # whatever a library prints is not a reply
-    _warm_up()
+    num_gpus = _warm_up()
     groups: dict[str, Group] = {}
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_write, False)
     signal.set_wakeup_fd(wake_write)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    _reply(replies, ready=True)
+    _reply(replies, ready=True, gpus=num_gpus)
     with selectors.DefaultSelector() as ready:
         ready.register(0, selectors.EVENT_READ)
         ready.register(wake_read, selectors.EVENT_READ)
@@ -74,8 +67,8 @@ def main() -> None:
             _reap(groups, replies)
 
 
-def _warm_up() -> None:
-    importlib.import_module("services.trainer.launch.warm").warm_up()
+def _warm_up() -> int:
+    return int(importlib.import_module("services.trainer.launch.warm").warm_up())
 
 
 def _obey(asked: dict[str, Any], groups: dict[str, Group], replies: Any, pipes: tuple[int, int]) -> None:

@@ -7,20 +7,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from services.trainer.launch.running import Program
 from shared import logs
 
 log = logs.get(__name__)
 # Threads that wait for each other sleep: where cores are shared, spinning made a job four times slower.
 PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE"}
 ROOT = Path(__file__).resolve().parents[3]
-
-
-class Program:
-    """One program that was asked for; `exited` gives its exit status when all its ranks are over."""
-
-    def __init__(self, name: str):
-        self.name = name
-        self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
 
 class WarmParent:
@@ -33,6 +26,12 @@ class WarmParent:
         self._programs: dict[str, Program] = {}
         self._count = 0
         self.closing = False
+        self.num_gpus = 0
+
+    async def ready(self) -> int:
+        """Wait until it is warm; the number of this machine's GPUs."""
+        await self._ready.wait()
+        return self.num_gpus
 
     async def start(self) -> None:
         """Begin to warm up; programs asked for meanwhile wait until it is warm."""
@@ -58,12 +57,13 @@ class WarmParent:
         environment: dict[str, str] | None = None,
         ranks: int = 1,
     ) -> Program:
-        """Fork a program (`train`, `publish` or `engine`)."""
+        """Fork a program: one of `launcher.PROGRAMS`."""
         if self._process is None or self._process.returncode is not None:
             await self.start()
         await self._ready.wait()
         self._count += 1
-        asked = Program(f"{program}-{self._count}")
+        name = f"{program}-{self._count}"
+        asked = Program(name, lambda signal: self._say(kill=name, signal=signal))
         self._programs[asked.name] = asked
         await self._say(
             id=asked.name,
@@ -74,10 +74,6 @@ class WarmParent:
             environment=environment or {},
         )
         return asked
-
-    async def kill(self, program: Program, signal: int) -> None:
-        if not program.exited.done():
-            await self._say(kill=program.name, signal=signal)
 
     async def close(self) -> None:
         """End it; it takes everything that it forked with it."""
@@ -103,7 +99,8 @@ class WarmParent:
         while line := await process.stdout.readline():
             message = json.loads(line)
             if message.get("ready"):
-                log.info("warm_parent_ready", pid=process.pid)
+                self.num_gpus = int(message["gpus"])
+                log.info("warm_parent_ready", pid=process.pid, gpus=self.num_gpus)
                 self._ready.set()
             elif "exit" in message:
                 self._over(message["id"], int(message["exit"]))

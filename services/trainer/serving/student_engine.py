@@ -12,7 +12,8 @@ from typing import Any
 
 import orjson
 
-from services.trainer.launch.warm_parent import Program, WarmParent
+from services.trainer.launch.running import Program
+from services.trainer.launch.warm_parent import WarmParent
 from services.trainer.serving.wire import Answer, Wire
 from shared import logs
 from shared.errors import EngineUnavailable

@@ -33,3 +33,22 @@ def set_trainable(model: Any, stage: Stage) -> list[str]:
             "students are of the LLaVA family"
         )
     return names
+
+
+def linear_names(model: Any) -> list[str]:
+    """The language model's linear layers, which LoRA adapts; not the output head."""
+    from torch import nn
+
+    return [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear)
+        and role_of(f"{name}.") == "language"
+        and not name.endswith("lm_head")
+    ]
+
+
+def projector_modules(model: Any) -> list[str]:
+    """The outermost modules of the projector."""
+    found = [name for name, _ in model.named_modules() if name and role_of(f"{name}.") == "projector"]
+    return [name for name in found if not any(name.startswith(f"{other}.") for other in found)]

@@ -4,46 +4,67 @@ named by the hash of its content; its marker file is written last, and without i
 
 import hashlib
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 from comd.engine.model import load
-from services.trainer import durable
+from services.trainer import durable, endings, training_states
 from services.trainer.checkpoints import MARKER
+from services.trainer.plan import Plan
+from services.trainer.training import lora
+from services.trainer.training.card import card
 
-KEPT_OUT = {MARKER, "training_args.bin", "README.md"}
+CARD = "README.md"  # where model hubs look for it
+ADAPTER = "adapter"
+KEPT_OUT = {MARKER, CARD}  # of the content that names a checkpoint
 
 
 def main(arguments: dict[str, Any]) -> None:
     """A forked process: reload the gathered weights in one plain process and publish them."""
-    checkpoint = publish(Path(arguments["weights"]), Path(arguments["checkpoints"]), arguments["about"])
-    Path(arguments["result"]).write_text(checkpoint)
+    plan = Plan(**arguments["plan"])
+    with endings.told(plan.folder):
+        checkpoint = publish(plan, Path(arguments["checkpoints"]), arguments["about"])
+        durable.write(Path(arguments["result"]), checkpoint.encode())
 
 
-def publish(weights: Path, checkpoints: Path, about: dict[str, Any]) -> str:
+def publish(plan: Plan, checkpoints: Path, about: dict[str, Any]) -> str:
     """Save the model again, normalised, and move it to its name. Gives the checkpoint's id."""
-    loaded = load("published", weights, None)
-    draft = checkpoints / f".draft-{os.getpid()}"
+    draft = checkpoints / f".draft-{plan.job}"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
-    loaded.model.config.use_cache = True
+    try:
+        _save(plan, draft)
+        digest = content_hash(draft)
+        name = f"ckpt-{digest[:16]}"
+        final = checkpoints / name
+        if not (final / MARKER).is_file():
+            whole = {**about, "id": name, "content_hash": digest}
+            (draft / CARD).write_text(card(whole), encoding="utf-8")
+            shutil.rmtree(final, ignore_errors=True)
+            training_states.flush(draft)
+            draft.rename(final)
+            write_marker(final, whole)
+        return name
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _save(plan: Plan, draft: Path) -> None:
+    adapted = lora.is_adapter(plan.weights)
+    loaded = load("published", plan.model if adapted else plan.weights, None)
+    model = lora.merged(loaded.model, plan.weights) if adapted else loaded.model
+    model.config.use_cache = True
     # transformers saves under the names that it read, and ZeRO-3's are wrong; without this it takes its own.
-    vars(loaded.model).pop("_weight_conversions", None)
-    loaded.model.save_pretrained(draft, max_shard_size="1TB")  # one file, so that its names can be mended
+    vars(model).pop("_weight_conversions", None)
+    model.save_pretrained(draft, max_shard_size="1TB")  # one file, so that its names can be mended
     loaded.renderer.processor.save_pretrained(draft)
     normalise_names(draft / "model.safetensors")
-    digest = content_hash(draft)
-    name = f"ckpt-{digest[:16]}"
-    final = checkpoints / name
-    if not (final / MARKER).is_file():
-        shutil.rmtree(final, ignore_errors=True)
-        _flush(draft)
-        draft.rename(final)
-        write_marker(final, {**about, "id": name, "content_hash": digest})
-    shutil.rmtree(draft, ignore_errors=True)
-    return name
+    if adapted:
+        keep = {"adapter_config.json", "adapter_model.safetensors"}
+        (draft / ADAPTER).mkdir()
+        for name in keep:
+            shutil.copyfile(plan.weights / name, draft / ADAPTER / name)
 
 
 def normalise_names(path: Path) -> None:
@@ -80,10 +101,3 @@ def content_hash(folder: Path) -> str:
 def write_marker(folder: Path, about: dict[str, Any]) -> None:
     durable.write(folder / MARKER, json.dumps(about, indent=2).encode())
     durable.flush_folder(folder.parent)
-
-
-def _flush(folder: Path) -> None:
-    for path in folder.rglob("*"):
-        if path.is_file():
-            durable.flush_file(path)
-    durable.flush_folder(folder)

@@ -1,0 +1,37 @@
+"""LoRA. In: a student, later its trained adapter. Out: the student with a fresh adapter, later merged weights."""
+
+from pathlib import Path
+from typing import Any
+
+from services.trainer.plan import Plan
+from services.trainer.training.groups import linear_names, projector_modules
+
+
+def with_adapter(model: Any, plan: Plan) -> Any:
+    """A fresh adapter on the language model's linear layers; the projector is trained whole, as in the paper."""
+    from peft import LoraConfig, get_peft_model
+
+    given = plan.hyperparameters
+    config = LoraConfig(
+        r=given.lora_rank,
+        lora_alpha=given.lora_alpha,
+        lora_dropout=given.lora_dropout,
+        target_modules=linear_names(model),
+        modules_to_save=projector_modules(model),
+    )
+    # An adapter in another precision than its base cannot be sharded by ZeRO-3.
+    adapted = get_peft_model(model, config, autocast_adapter_dtype=plan.devices.dtype == "fp32")
+    if plan.devices.gradient_checkpointing:
+        adapted.enable_input_require_grads()
+    return adapted
+
+
+def is_adapter(folder: Path) -> bool:
+    return (folder / "adapter_config.json").is_file()
+
+
+def merged(model: Any, adapter: Path) -> Any:
+    """The model with a trained adapter's weights added to its own."""
+    from peft import PeftModel
+
+    return PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
