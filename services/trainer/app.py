@@ -11,7 +11,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from starlette.requests import ClientDisconnect
 
-from services.trainer.requests import JobRequest, LeaseRequest, page
+from services.trainer.requests import JobRequest, LeaseRequest, ResumeRequest, page
 from services.trainer.settings import TrainerSettings
 from services.trainer.trainer import Trainer
 from shared.errors import BadRequest
@@ -82,6 +82,14 @@ def _job_routes(app: FastAPI, trainer: Trainer) -> None:
     @app.post("/v1/fine_tuning/jobs/{job_id}/cancel")
     async def cancel(job_id: str) -> JsonObject:
         return trainer.runner.cancel(job_id).public()
+
+    @app.post("/v1/fine_tuning/jobs/{job_id}/pause")
+    async def pause(job_id: str) -> JsonObject:
+        return trainer.runner.pause(job_id).public()
+
+    @app.post("/v1/fine_tuning/jobs/{job_id}/resume")
+    async def resume(job_id: str, asked: ResumeRequest | None = None) -> JsonObject:
+        return trainer.runner.resume(job_id, from_start=bool(asked and asked.from_start)).public()
 
     @app.get("/v1/fine_tuning/jobs/{job_id}/checkpoints")
     async def checkpoints(job_id: str, after: str | None = None, limit: int = 10) -> JsonObject:

@@ -20,6 +20,12 @@ def write(path: Path, data: bytes) -> None:
     flush_folder(path.parent)
 
 
+def reserve(path: Path, num_bytes: int) -> None:
+    """Keep some space for the day when the disk is full: deleting the file makes room to write down why."""
+    if not path.is_file() or path.stat().st_size < num_bytes:
+        write(path, bytes(num_bytes))
+
+
 def append(path: Path, line: bytes) -> None:
     """Add a whole line or, where the disk is full, nothing."""
     with path.open("ab", buffering=0) as file:

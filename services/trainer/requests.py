@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.trainer.jobs import Asked
-from services.trainer.settings import Hyperparameters, Stage
+from services.trainer.settings import Adaptation, Hyperparameters, Stage
 from shared.errors import BadRequest, Unprocessable
 from shared.settings import known_keys
 from shared.types import JsonObject
@@ -37,6 +37,7 @@ class JobRequest(BaseModel):
     suffix: str | None = Field(None, max_length=64)
     seed: int | None = None
     stage: Stage = "tune"
+    adaptation: Adaptation = "full"
     hyperparameters: JsonObject | None = None
     method: Method | None = None
     metadata: dict[str, str] | None = None
@@ -52,9 +53,18 @@ class JobRequest(BaseModel):
             suffix=self.suffix,
             seed=secrets.randbits(31) if self.seed is None else self.seed,
             stage=self.stage,
+            adaptation=self.adaptation,
             hyperparameters=hyperparameters({**(self.hyperparameters or {}), **within}),
             owner=owner,
         )
+
+
+class ResumeRequest(BaseModel):
+    """`POST /v1/fine_tuning/jobs/{id}/resume`; the body may be left out."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    from_start: bool = False
 
 
 class LeaseRequest(BaseModel):

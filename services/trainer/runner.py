@@ -8,6 +8,7 @@ from typing import Any
 
 from prometheus_client import Counter, Gauge
 
+from services.trainer import durable
 from services.trainer.checkpoints import Checkpoints
 from services.trainer.devices import devices_of
 from services.trainer.files import Files
@@ -23,6 +24,7 @@ from shared.errors import ComdError, Conflict
 
 log = logs.get(__name__)
 FULL_DISK_PAUSE_S = 5.0
+RESERVED_BYTES = 1024 * 1024
 jobs_total = Counter("comd_trainer_jobs_total", "Finished fine-tuning jobs", ["status"])
 job_running = Gauge("comd_trainer_job_running", "1 while a fine-tuning job runs")
 
@@ -40,6 +42,7 @@ class Runner:
     ):
         self.settings, self.parent, self.engine, self.lease = settings, parent, engine, lease
         self.files, self.jobs, self.checkpoints = stores
+        self.reserve = self.jobs.root.parent / "reserve"
         self._wake = asyncio.Event()
         self._asked_to: dict[str, StopReason] = {}  # running jobs that somebody wants to end
 
@@ -153,6 +156,7 @@ class Runner:
 
     async def _work(self, job: Job) -> None:
         devices = devices_of(self.settings, await self.parent.ready())
+        durable.reserve(self.reserve, RESERVED_BYTES)
         model = self.checkpoints.path(job.asked.model)
         training_file = self.files.path(job.asked.training_file)
         plan = plan_of(job, model, training_file, self.jobs.folder(job.id), self.settings, devices)
@@ -180,7 +184,9 @@ class Runner:
                 return
             except OSError as error:
                 log.error("job_state_not_written", job=job.id, status=status, error=str(error))
-                await asyncio.sleep(FULL_DISK_PAUSE_S)
+                if not self.reserve.exists():
+                    await asyncio.sleep(FULL_DISK_PAUSE_S)
+                self.reserve.unlink(missing_ok=True)
 
     def _let_go(self, job: Job) -> None:
         """A job that nobody held the lease for has it only for itself; a paused one lets others through."""

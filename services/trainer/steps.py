@@ -29,7 +29,7 @@ POLL_S = 0.2
 STOP_TIMEOUT_S = 600.0  # for the step and the state to be finished
 LINES_PER_PREPARER = 500  # below, starting another process takes longer than the lines
 MAX_PREPARERS = 8
-MAX_DEATHS = 3  # at the same step
+MAX_DEATHS = 5  # at the same step
 TRANSIENT = {"time_left_s", "step", "loss", "learning_rate"}  # metrics of a moment, not of a checkpoint
 
 
@@ -165,6 +165,8 @@ class Steps:
                 self.progress.read()
             except OSError:
                 await program.kill(signal.SIGKILL)
+                await program.exited
+                training_states.remove_torn(self.plan.folder)
                 raise
             if asked_at is None and (how := self.asked_to()):
                 asked_at = time.monotonic()

@@ -1,13 +1,5 @@
-"""The trainer as a process of its own: real DeepSpeed, a tiny student, the `openai` client, killed processes."""
+"""Jobs of the trainer as a process of its own: real DeepSpeed, a tiny student, the `openai` client."""
 
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,117 +7,8 @@ import openai
 import pytest
 from safetensors.torch import load_file
 
-from shared.images import ImageStore
-from tests.loopback import free_port
-from tests.tiny_student import make_student, training_file, user
-
-API, INTERNAL = "trainer-test-key", "trainer-test-internal-key"
-ROOT = Path(__file__).parents[2]
-
-
-@dataclass
-class TrainerProcess:
-    folder: Path
-    settings: dict[str, str] = field(default_factory=dict)
-    port: int = field(default_factory=free_port)
-    process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        environment = {
-            **os.environ,
-            "COMD_HOME": str(self.folder),
-            "COMD_API_KEY": API,
-            "COMD_INTERNAL_KEY": INTERNAL,
-            "COMD_TRAINER_BASE_STUDENTS": f'{{"tiny": "{self.folder}/student"}}',
-            "COMD_TRAINER_IMAGE_STORE": str(self.folder / "images"),
-            **self.settings,
-        }
-        with (self.folder / "log.txt").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "services.trainer", "--port", str(self.port)],
-                cwd=ROOT,
-                env=environment,
-                stdout=log,
-                stderr=log,
-            )
-        until(lambda: self.healthy(), 30)
-
-    def stop(self) -> None:
-        assert self.process is not None
-        self.process.terminate()
-        self.process.wait(15)
-
-    def healthy(self) -> bool:
-        try:
-            return self.call("GET", "/health").status_code == 200
-        except httpx.HTTPError:
-            return False
-
-    def call(self, method: str, path: str, key: str = INTERNAL, **options: Any) -> httpx.Response:
-        headers = {"authorization": f"Bearer {key}", **options.pop("headers", {})}
-        url = f"http://127.0.0.1:{self.port}{path}"
-        return httpx.request(method, url, headers=headers, timeout=30, **options)
-
-    def job(self, job_id: str) -> dict[str, Any]:
-        return dict(self.call("GET", f"/v1/fine_tuning/jobs/{job_id}").json())
-
-    def over(self, job_id: str) -> dict[str, Any]:
-        until(lambda: self.job(job_id)["status"] in {"succeeded", "failed", "cancelled"}, 90)
-        return self.job(job_id)
-
-    def lease(self, owner: str, checkpoint: str | None = None) -> dict[str, Any]:
-        return dict(self.call("POST", "/v1/leases", json={"owner": owner, "checkpoint": checkpoint}).json())
-
-    def create(self, file_id: str, owner: str | None = None, **fields: Any) -> dict[str, Any]:
-        parameters = {"batch_size": 8, "learning_rate": 1e-2, "n_epochs": fields.pop("n_epochs", 1)}
-        body = {"training_file": file_id, "model": "tiny", "seed": 3, "hyperparameters": parameters, **fields}
-        headers = {"x-comd-lease": owner} if owner else {}
-        reply = self.call("POST", "/v1/fine_tuning/jobs", json=body, headers=headers)
-        assert reply.status_code == 200, reply.text
-        return dict(reply.json())
-
-    def weights(self, checkpoint: str) -> dict[str, Any]:
-        return dict(load_file(self.folder / "trainer" / "checkpoints" / checkpoint / "model.safetensors"))
-
-    def family(self) -> list[int]:
-        """The pids of the process and of everything below it."""
-        assert self.process is not None
-        found = [self.process.pid]
-        for pid in found:
-            children = Path(f"/proc/{pid}/task/{pid}/children")
-            found += [int(child) for child in children.read_text().split()] if children.exists() else []
-        return found
-
-
-def until(condition: Callable[[], bool], timeout_s: float) -> None:
-    ends = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < ends, "it did not happen in time"
-        time.sleep(0.1)
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-@pytest.fixture(scope="module")
-def trainer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrainerProcess]:
-    folder = tmp_path_factory.mktemp("trainer")
-    make_student(folder / "student")
-    training_file(folder / "train.jsonl", ImageStore(str(folder / "images")))
-    running = TrainerProcess(folder)
-    running.start()
-    yield running
-    running.stop()
-
-
-@pytest.fixture(scope="module")
-def file_id(trainer: TrainerProcess) -> str:
-    upload = {"file": ("train.jsonl", (trainer.folder / "train.jsonl").read_bytes())}
-    return str(trainer.call("POST", "/v1/files", files=upload, data={"purpose": "fine-tune"}).json()["id"])
+from tests.tiny_student import user
+from tests.trainer_process import API, TrainerProcess, until
 
 
 def test_the_openai_client_drives_it_all(trainer: TrainerProcess) -> None:
@@ -247,13 +130,10 @@ def test_two_devices_train_what_one_trains(trainer: TrainerProcess, file_id: str
     with_two = TrainerProcess(trainer.folder, {**two, "COMD_HOME": str(trainer.folder / "two")})
     with_two.start()
     try:
-        upload = {"file": ("train.jsonl", (trainer.folder / "train.jsonl").read_bytes())}
-        again = with_two.call("POST", "/v1/files", files=upload, data={"purpose": "fine-tune"}).json()["id"]
-        assert again == file_id
+        assert with_two.upload() == file_id
         done = with_two.over(with_two.create(file_id)["id"])
         assert done["status"] == "succeeded", done
-        home = trainer.folder / "two" / "trainer" / "checkpoints" / done["fine_tuned_model"]
-        ours = load_file(home / "model.safetensors")
+        ours = with_two.weights(done["fine_tuned_model"])
     finally:
         with_two.stop()
     theirs = trainer.weights(alone["fine_tuned_model"])
@@ -316,21 +196,3 @@ def test_events_are_streamed_and_a_running_job_is_cancelled(trainer: TrainerProc
     assert "Job cancelled" in data[-2]
     assert len(data) == len(set(data))
     assert trainer.job(job["id"])["status"] == "cancelled"
-
-
-def test_a_killed_service_leaves_nobody_behind_and_takes_the_job_up_again(
-    trainer: TrainerProcess, file_id: str
-) -> None:
-    undisturbed = trainer.over(trainer.create(file_id, n_epochs=15)["id"])
-    job = trainer.create(file_id, n_epochs=15, suffix="again")
-    until(lambda: trainer.job(job["id"])["metrics"].get("step", 0) > 3, 60)
-    family = trainer.family()
-    assert len(family) >= 4  # the service, the warm parent, the engine, a rank
-    assert trainer.process is not None
-    os.kill(trainer.process.pid, signal.SIGKILL)
-    trainer.process.wait()
-    until(lambda: not any(alive(pid) for pid in family), 5)
-    trainer.start()
-    done = trainer.over(job["id"])
-    assert done["status"] == "succeeded", done
-    assert done["fine_tuned_model"] == undisturbed["fine_tuned_model"]

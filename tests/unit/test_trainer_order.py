@@ -33,7 +33,7 @@ def test_grouping_leaves_little_padding() -> None:
     lengths = [int(rng.lognormvariate(5, 0.7)) + 1 for _ in range(2000)]
     shuffled = rng.sample(range(2000), 2000)
     assert padding_share(lengths, shuffled, 16) > 0.4
-    assert padding_share(lengths, epoch_order(lengths, 16, 0, 0), 16) < 0.1
+    assert padding_share(lengths, epoch_order(lengths, 16, 0, 0), 16) < 0.15
 
 
 def test_batches_come_in_random_order() -> None:

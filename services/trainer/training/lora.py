@@ -1,5 +1,7 @@
 """LoRA. In: a student, later its trained adapter. Out: the student with a fresh adapter, later merged weights."""
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -35,3 +37,15 @@ def merged(model: Any, adapter: Path) -> Any:
     from peft import PeftModel
 
     return PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
+
+
+def publish_adapter(adapter: Path, folder: Path, base: str) -> None:
+    """The adapter by itself, its configuration in an order that is equal for equal adapters."""
+    folder.mkdir()
+    shutil.copyfile(adapter / "adapter_model.safetensors", folder / "adapter_model.safetensors")
+    config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+    config["base_model_name_or_path"] = base  # by name: this machine's folder means nothing elsewhere
+    for name in ("target_modules", "modules_to_save"):
+        config[name] = sorted(config[name])  # peft keeps sets
+    text = json.dumps(config, indent=2, sort_keys=True)
+    (folder / "adapter_config.json").write_text(text, encoding="utf-8")

@@ -34,7 +34,7 @@ def publish(plan: Plan, checkpoints: Path, about: dict[str, Any]) -> str:
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     try:
-        _save(plan, draft)
+        _save(plan, draft, about["model"])
         digest = content_hash(draft)
         name = f"ckpt-{digest[:16]}"
         final = checkpoints / name
@@ -50,7 +50,7 @@ def publish(plan: Plan, checkpoints: Path, about: dict[str, Any]) -> str:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _save(plan: Plan, draft: Path) -> None:
+def _save(plan: Plan, draft: Path, base: str) -> None:
     adapted = lora.is_adapter(plan.weights)
     loaded = load("published", plan.model if adapted else plan.weights, None)
     model = lora.merged(loaded.model, plan.weights) if adapted else loaded.model
@@ -61,10 +61,7 @@ def _save(plan: Plan, draft: Path) -> None:
     loaded.renderer.processor.save_pretrained(draft)
     normalise_names(draft / "model.safetensors")
     if adapted:
-        keep = {"adapter_config.json", "adapter_model.safetensors"}
-        (draft / ADAPTER).mkdir()
-        for name in keep:
-            shutil.copyfile(plan.weights / name, draft / ADAPTER / name)
+        lora.publish_adapter(plan.weights, draft / ADAPTER, base)
 
 
 def normalise_names(path: Path) -> None:

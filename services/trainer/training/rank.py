@@ -19,6 +19,7 @@ def main() -> None:
         end_with(int(os.environ[SERVICE_PID]))
     os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     plan = json.loads(Path(sys.argv[-1]).read_text())
     from services.trainer.training import program  # seconds of imports
 
