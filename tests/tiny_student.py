@@ -17,7 +17,9 @@ TEMPLATE = (
 )
 
 
-def make_student(folder: Path, seed: int = 0) -> Path:
+def make_student(
+    folder: Path, seed: int = 0, hidden: int = 32, layers: int = 2, max_length: int = 256
+) -> Path:
     """A student of 60 thousand parameters whose tokens are characters; a picture is four tokens."""
     import torch
     from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
@@ -32,16 +34,16 @@ def make_student(folder: Path, seed: int = 0) -> Path:
         patch_size=32,
     )
     text = LlamaConfig(
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
+        hidden_size=hidden,
+        intermediate_size=2 * hidden,
+        num_hidden_layers=layers,
         num_attention_heads=2,
         num_key_value_heads=2,
         vocab_size=100,
         bos_token_id=1,
         eos_token_id=2,
         pad_token_id=0,
-        max_position_embeddings=256,
+        max_position_embeddings=max_length,
     )
     config = LlavaConfig(
         vision_config=vision, text_config=text, image_token_id=3, image_seq_length=4, vision_feature_layer=-1

@@ -56,6 +56,7 @@ class Job(BaseModel):
     fine_tuned_model: str | None = None
     trained_tokens: int | None = None
     error: JsonObject | None = None
+    reason: str | None = None  # why it is paused
     metrics: JsonObject = {}
 
     @property
@@ -92,6 +93,7 @@ class Job(BaseModel):
             "estimated_finish": None,
             "integrations": [],
             "error": self.error,
+            "reason": self.reason,
             "metrics": self.metrics,
         }
 
@@ -145,7 +147,8 @@ class Jobs:
             raise Conflict(f"job {job_id} is {job.status}; it cannot become {status}")
         finished = int(time.time()) if not TRANSITIONS[status] else None
         said = reason or (changes.get("error") or {}).get("message")
-        moved = self._save(job.model_copy(update={**changes, "status": status, "finished_at": finished}))
+        changes |= {"status": status, "finished_at": finished, "reason": reason}
+        moved = self._save(job.model_copy(update=changes))
         level = {"failed": "error", "paused": "warn"}.get(status, "info")
         self.event(job_id, f"Job {status}" + (f": {said}" if said else ""), level)
         return moved

@@ -3,10 +3,22 @@
 from pathlib import Path
 
 import orjson
+from prometheus_client import Gauge
 
 from services.trainer import durable
 from services.trainer.jobs import Jobs
 from shared.types import JsonObject
+
+GAUGES = {
+    "step": Gauge("comd_trainer_step", "Optimizer steps of the running or last job"),
+    "total_steps": Gauge("comd_trainer_total_steps", "Optimizer steps that the job has in all"),
+    "loss": Gauge("comd_trainer_loss", "Training loss of the last step"),
+    "learning_rate": Gauge("comd_trainer_learning_rate", "Learning rate of the last step"),
+    "samples_per_s": Gauge("comd_trainer_samples_per_second", "Records trained on per second"),
+    "tokens_per_s": Gauge("comd_trainer_tokens_per_second", "Tokens trained on per second, padding left out"),
+    "peak_memory_bytes": Gauge("comd_trainer_peak_memory_bytes", "The most memory the first rank has held"),
+    "padding_share": Gauge("comd_trainer_padding_share", "Share of token places that hold nothing"),
+}
 
 
 class Progress:
@@ -44,6 +56,8 @@ class Progress:
     def _take(self, line: JsonObject) -> None:
         kind = line.pop("kind")
         self.jobs.note(self.job_id, line)
+        for name in GAUGES.keys() & line.keys():
+            GAUGES[name].set(line[name])
         if kind == "step":
             total = self.metrics.get("total_steps")
             self.jobs.event(

@@ -155,6 +155,7 @@ class Steps:
         """Where trackers keep their files, unless the environment says."""
         folder = str(self.plan.folder.parent.parent / "tracking")
         places = {"TRACKIO_DIR": folder, "WANDB_DIR": folder, "TENSORBOARD_LOGGING_DIR": folder}
+        places["HF_HUB_DISABLE_TELEMETRY"] = "1"  # trackio's
         return {name: place for name, place in places.items() if name not in os.environ}
 
     async def _until_over(self, program: Program, training: bool = False) -> None:

@@ -99,13 +99,20 @@ async def _watch(drive: Drive, iteration: JsonObject) -> Outcome:
         metrics.get("step"),
         metrics.get("total_steps"),
         unit="steps",
-        waiting="the trainer is busy with another run" if status == "queued" else None,
+        waiting=_waiting(job),
         time_left_s=metrics.get("time_left_s"),
         loss=metrics.get("loss"),
         learning_rate=metrics.get("learning_rate"),
         samples_per_s=metrics.get("samples_per_s"),
     )
     return Outcome.GOES_ON
+
+
+def _waiting(job: JsonObject) -> str | None:
+    """Why the job does not move, for a person."""
+    if job.get("status") == "paused":
+        return f"the training job {job['id']} is paused at the trainer: {job.get('reason') or 'somebody paused it'}"
+    return "the trainer is busy with another run" if job.get("status") == "queued" else None
 
 
 async def _forget_job(drive: Drive, iteration: JsonObject) -> None:
