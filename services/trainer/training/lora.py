@@ -23,8 +23,6 @@ def with_adapter(model: Any, plan: Plan) -> Any:
     )
     # An adapter in another precision than its base cannot be sharded by ZeRO-3.
     adapted = get_peft_model(model, config, autocast_adapter_dtype=plan.devices.dtype == "fp32")
-    if plan.devices.gradient_checkpointing:
-        adapted.enable_input_require_grads()
     return adapted
 
 
