@@ -33,6 +33,7 @@ class Devices(BaseModel):
     threads: int
     loader_workers: int
     hostfile: Path | None
+    node_launcher: str
 
 
 def devices_of(settings: TrainerSettings, num_gpus: int) -> Devices:
@@ -65,6 +66,7 @@ def devices_of(settings: TrainerSettings, num_gpus: int) -> Devices:
         threads=settings.threads,
         loader_workers=DEFAULT_WORKERS if gpu else 0,
         hostfile=settings.hostfile,
+        node_launcher=settings.node_launcher,
     )
 
 

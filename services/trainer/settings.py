@@ -30,6 +30,9 @@ class TrainerSettings(ProcessSettings):
         "auto", description="auto: fork without a GPU, torchrun with, deepspeed with a hostfile"
     )
     hostfile: Path | None = Field(None, description="several nodes: lines of 'name slots=N'")
+    node_launcher: Literal["pdsh", "slurm", "openmpi", "mpich"] = Field(
+        "pdsh", description="how DeepSpeed's launcher reaches the nodes of the hostfile"
+    )
     threads: int = Field(1, ge=1, description="torch threads of each process, without a GPU")
     zero_stage: int = Field(2, ge=0, le=3, description="DeepSpeed's ZeRO stage")
     offload: bool = Field(False, description="ZeRO's optimizer, and with stage 3 weights, in CPU memory")

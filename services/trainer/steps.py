@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import orjson
@@ -48,6 +48,14 @@ class JobFailed(ComdError):
     code = "training_failed"
 
 
+class Killed(Exception):
+    """A process ended without a word: somebody, or the system, killed it."""
+
+    def __init__(self, exit_status: int):
+        super().__init__(exit_status)
+        self.exit_status = exit_status
+
+
 class Steps:
     """One job on its way through its steps; `asked_to` says whether somebody wants to cancel or pause it."""
 
@@ -80,11 +88,14 @@ class Steps:
             raise Paused(endings.disk_full_message(self.plan.folder)) from error
 
     async def _prepare(self) -> None:
-        shutil.rmtree(self.plan.prepared, ignore_errors=True)
-        self.plan.prepared.mkdir(parents=True)
         ranks = min(self.preparers, 1 + _num_lines(self.plan.training_file) // LINES_PER_PREPARER)
-        program = await self._fork("prepare", orjson.loads(self.plan.model_dump_json()), ranks)
-        await self._until_over(program)
+
+        async def attempt() -> Program:
+            shutil.rmtree(self.plan.prepared, ignore_errors=True)
+            self.plan.prepared.mkdir(parents=True)
+            return await self._fork("prepare", _told(self.plan), ranks)
+
+        await self._attempts("preparing", attempt)
         counts = [
             orjson.loads(path.read_bytes())["counts"] for path in self.plan.prepared.glob("about-*.json")
         ]
@@ -94,25 +105,34 @@ class Steps:
         durable.write(self.plan.prepared / "complete.json", orjson.dumps(total))
 
     async def _train(self) -> None:
-        """Attempts, until one trains to the end: a killed process costs the steps since the newest state."""
-        deaths, furthest = 0, -1
-        while True:
+        async def attempt() -> Program:
             state = self._newest_state()
             self.progress.go_on_from(state.step if state else 0)
             if state:
                 self.jobs.event(self.job.id, f"Goes on from step {state.step}")
-            plan = self.plan.model_copy(update={"resume_from": state.folder if state else None})
+            return await self._launch(
+                self.plan.model_copy(update={"resume_from": state.folder if state else None})
+            )
+
+        await self._attempts("training", attempt)
+
+    async def _attempts(self, work: str, attempt: Callable[[], Awaitable[Program]]) -> None:
+        """Until one comes to its end: a killed process costs the steps since the newest state, and no more."""
+        deaths, furthest = 0, -1
+        while True:
             try:
-                await self._until_over(await self._launch(plan), training=True)
+                await self._until_over(await attempt(), training=work == "training")
                 return
             except Killed as error:
                 step = int(self.progress.metrics.get("step") or 0)
                 deaths, furthest = (deaths + 1, furthest) if step <= furthest else (1, step)
-                said = f"A training process was killed after step {step} (status {error.exit_status})"
+                where = f"{work}, after step {step}" if work == "training" else work
+                said = f"A process was killed while {where} (status {error.exit_status})"
                 self.jobs.event(self.job.id, said, "warn")
                 if deaths >= MAX_DEATHS:
+                    last = last_words(self.plan.log)
                     raise JobFailed(
-                        f"{said}, {deaths} times in a row; is there too little memory?"
+                        f"{said}, {deaths} times in a row; is there too little memory? Its log ends:\n{last}"
                     ) from error
 
     def _newest_state(self) -> TrainingState | None:
@@ -131,18 +151,21 @@ class Steps:
         folder = self.plan.folder
         metrics = {key: value for key, value in self.progress.metrics.items() if key not in TRANSIENT}
         arguments = {
-            "plan": orjson.loads(self.plan.model_dump_json()),
+            "plan": _told(self.plan),
             "checkpoints": str(checkpoints),
             "about": {**about, "created_at": int(time.time()), "metrics": metrics},
             "result": str(folder / "published"),
         }
-        await self._until_over(await self._fork("publish", arguments))
+
+        async def attempt() -> Program:
+            return await self._fork("publish", arguments)
+
+        await self._attempts("publishing", attempt)
         return (folder / "published").read_text()
 
     async def _launch(self, plan: Plan) -> Program:
-        arguments = orjson.loads(plan.model_dump_json())
         if plan.devices.launcher == "fork":
-            return await self._fork("train", arguments, plan.devices.num_processes)
+            return await self._fork("train", _told(plan), plan.devices.num_processes)
         endings.forget(plan.folder)
         return await fresh.start(plan, self._tracking())
 
@@ -192,20 +215,11 @@ class Steps:
         if asked_to is Paused:
             raise Paused("paused as asked")
         if ending is None:
-            raise Killed(status, last_words(self.plan.log))
+            raise Killed(status)
         training_states.remove_torn(self.plan.folder)  # gives the space of a half-written state back
         if ending.how == "failed":
             raise JobFailed(ending.message, code=ending.code)
         raise Paused(ending.message)
-
-
-class Killed(JobFailed):
-    """A process ended without a word: somebody, or the system, killed it."""
-
-    def __init__(self, exit_status: int, last: str):
-        self.exit_status = exit_status
-        said = f"a process of the job was killed (status {exit_status}); the last lines of its log:"
-        super().__init__(f"{said}\n{last}")
 
 
 def clean(folder: Path) -> None:
@@ -218,6 +232,12 @@ def start_over(folder: Path) -> None:
     """Forget what earlier attempts have done."""
     (folder / "trained.json").unlink(missing_ok=True)
     clean(folder)
+
+
+def _told(plan: Plan) -> JsonObject:
+    """The plan as its programs get it."""
+    told: JsonObject = orjson.loads(plan.model_dump_json())
+    return told
 
 
 def last_words(log_file: Path) -> str:

@@ -33,7 +33,7 @@ def command(plan: Plan, plan_file: Path, port: int) -> list[str]:
         ]
     places = ["--num_gpus", str(devices.num_processes)]
     if devices.hostfile:
-        places = ["--hostfile", str(devices.hostfile)]
+        places = ["--hostfile", str(devices.hostfile), "--launcher", devices.node_launcher]
     deepspeed = "from deepspeed.launcher.runner import main; main()"
     return [sys.executable, "-c", deepspeed, *places, "--master_port", str(port), *program]
 

@@ -26,6 +26,7 @@ from services.trainer.training.collator import Collator
 from services.trainer.training.order import GroupedByLength, epoch_order, padding_share
 from services.trainer.training.prepared import Examples
 from services.trainer.training.student import load_student
+from shared.errors import ConfigError
 from shared.images import ImageStore
 
 
@@ -39,7 +40,7 @@ def main(arguments: dict[str, Any]) -> None:
 def _run(plan: Plan, started: float) -> None:
     if not plan.devices.gpu:
         torch.set_num_threads(plan.devices.threads)
-    join(plan.devices.gpu)
+    join(plan.devices.gpu, plan.devices.num_processes)
     examples = Examples(plan.prepared)
     steps_per_epoch = math.ceil(len(examples) / plan.hyperparameters.batch_size)
     steps = plan.hyperparameters.n_epochs * steps_per_epoch
@@ -85,14 +86,18 @@ class StudentTrainer(Trainer):  # type: ignore[misc]
             super().save_model(output_dir)
 
 
-def join(gpu: bool) -> None:
-    """Meet the other ranks."""
+def join(gpu: bool, num_processes: int) -> None:
+    """Meet the other ranks. ConfigError where there are more or fewer than planned."""
     import deepspeed
 
     if not gpu:
         # The shared-memory collective would be compiled just in time: 95 s, or a crash without a compiler.
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     deepspeed.init_distributed(dist_backend="nccl" if gpu else "gloo", verbose=False)
+    if (found := dist.get_world_size()) != num_processes:
+        raise ConfigError(
+            f"expected {num_processes} processes, got {found}; see num_devices and the hostfile"
+        )
 
 
 def _order(plan: Plan, examples: Examples) -> GroupedByLength | None:
