@@ -13,14 +13,15 @@ import orjson
 from pydantic import BaseModel, ConfigDict
 
 from services.trainer import durable
-from services.trainer.settings import Hyperparameters, Stage
+from services.trainer.settings import Adaptation, Hyperparameters, Stage
 from shared.errors import Conflict, NotFound
 from shared.types import JsonObject
 
-Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+Status = Literal["queued", "running", "paused", "succeeded", "failed", "cancelled"]
 TRANSITIONS: dict[Status, set[Status]] = {
-    "queued": {"running", "failed", "cancelled"},
+    "queued": {"running", "paused", "failed", "cancelled"},
     "running": {"queued", "succeeded", "failed", "cancelled"},  # queued again: the service was restarted
+    "paused": {"queued", "cancelled"},
     "succeeded": set(),
     "failed": set(),
     "cancelled": set(),
@@ -39,6 +40,8 @@ class Asked(BaseModel):
     stage: Stage
     hyperparameters: Hyperparameters
     owner: str | None
+    adaptation: Adaptation = "full"
+    metadata: dict[str, str] | None = None
 
 
 class Job(BaseModel):
