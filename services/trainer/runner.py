@@ -19,7 +19,7 @@ from services.trainer.progress import Progress
 from services.trainer.serving.student_engine import StudentEngine
 from services.trainer.settings import TrainerSettings
 from shared import logs
-from shared.errors import ComdError
+from shared.errors import ComdError, Conflict
 
 log = logs.get(__name__)
 POLL_S = 0.2
@@ -49,11 +49,29 @@ class Runner:
     def cancel(self, job_id: str) -> Job:
         """A waiting job is over at once, a running one as soon as its processes are gone."""
         job = self.jobs.get(job_id)
-        if job.status == "queued":
+        if job.status in ("queued", "paused"):
             job = self.jobs.move(job_id, "cancelled")
             self._let_go(job)
         elif job.status == "running":
             self._cancelled.add(job_id)
+        self.wake()
+        return job
+
+    def pause(self, job_id: str) -> Job:
+        """A waiting job stands still until it is resumed. Conflict where it does not wait."""
+        job = self.jobs.move(job_id, "paused") if self.jobs.get(job_id).status != "running" else None
+        if job is None:
+            raise Conflict(f"job {job_id} is running; only a job that waits can be paused")
+        self._let_go(job)
+        self.wake()
+        return job
+
+    def resume(self, job_id: str, from_start: bool) -> Job:
+        """A paused job queues again. Conflict where it is not paused."""
+        if (job := self.jobs.get(job_id)).status != "paused":
+            raise Conflict(f"job {job_id} is {job.status}; only a paused job can be resumed")
+        job = self.jobs.move(job_id, "queued")
+        self.lease.ask(job.owner, None, time.time())
         self.wake()
         return job
 
