@@ -13,7 +13,8 @@ import torch
 from comd.engine.dialogue import Rendered, Renderer
 from comd.engine.pictures import Picture, Pictures, stack
 from services.trainer import records
-from services.trainer.records import IGNORED, Part, Record
+from services.trainer.chat import Record, parse_line
+from services.trainer.records import IGNORED, Part
 from shared.errors import ComdError, Unprocessable
 
 
@@ -64,7 +65,7 @@ class Preparation:
             for number, raw in enumerate(lines, 1):
                 if not raw.strip():
                     continue
-                record = records.parse_line(raw, number)
+                record = parse_line(raw, number)
                 if needs_picture and record.image is None:
                     raise Unprocessable(f"line {number}: stage pretrain needs a picture in every record")
                 parts, missed = records.split(record, self._length, self.max_length)
@@ -95,12 +96,13 @@ class Preparation:
     def _example(self, part: Part) -> Example:
         rendered = self._rendered(part)
         self._check(part, rendered)
-        made = records.labels(rendered.input_ids, rendered.answers)
+        pairs = zip(rendered.answers, part.turns, strict=True)
+        made = records.labels(rendered.input_ids, [span for span, turn in pairs if turn.learned])
         return Example(rendered.input_ids, made, part.record.image)
 
     def _check(self, part: Part, rendered: Rendered) -> None:
         found = [self.renderer.answer_text(rendered.input_ids[a:b]) for a, b in rendered.answers]
-        wanted = [self.renderer.expected_answer_text(answer) for _, answer in part.turns]
+        wanted = [self.renderer.expected_answer_text(turn.answer) for turn in part.turns]
         if found != wanted:
             at = next(
                 (i for i, pair in enumerate(zip(found, wanted, strict=False)) if pair[0] != pair[1]), -1
