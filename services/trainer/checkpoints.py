@@ -1,9 +1,13 @@
 """Students that can be trained and served. In: a name. Out: its folder: a base student or a published one."""
 
+import secrets
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import orjson
 
+from services.trainer import durable
 from shared.errors import NotFound
 from shared.types import JsonObject
 
@@ -31,6 +35,13 @@ class Checkpoints:
         """The markers of all published checkpoints, the newest first."""
         found = [orjson.loads(path.read_bytes()) for path in self.folder.glob(f"ckpt-*/{MARKER}")]
         return sorted(found, key=lambda about: (-about.get("created_at", 0), about["id"]))
+
+    def forget(self, name: str) -> Callable[[], None]:
+        """A published checkpoint is no longer there at once; what is given removes its files, which takes time."""
+        gone = self.folder / f".{name}.{secrets.token_hex(4)}.deleted"
+        self.path(name).rename(gone)
+        durable.flush_folder(self.folder)
+        return lambda: shutil.rmtree(gone, ignore_errors=True)
 
     def models(self, loaded: str | None) -> list[JsonObject]:
         """Everything that a job or a chat may name as its model."""
