@@ -14,15 +14,24 @@ class ComdError(Exception):
     type: ClassVar[str] = "server_error"
     code: ClassVar[str] = "internal_error"
 
-    def __init__(self, message: str, *, code: str | None = None, headers: Mapping[str, str] | None = None):
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        param: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ):
         super().__init__(message)
         self.message = message
         self.error_code = code or self.code
+        self.param = param
         self.headers = dict(headers or {})
 
     def body(self) -> dict[str, Any]:
-        """OpenAI's error object."""
-        return {"error": {"message": self.message, "type": self.type, "code": self.error_code}}
+        """OpenAI's error object; `param` is the field at fault, where it is one."""
+        said = {"message": self.message, "type": self.type, "param": self.param, "code": self.error_code}
+        return {"error": said}
 
 
 class BadRequest(ComdError):

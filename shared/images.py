@@ -4,6 +4,7 @@ Between our parts a picture travels as `comd-image:<sha256>`; it is encoded once
 """
 
 import base64
+import binascii
 import hashlib
 import io
 import re
@@ -13,7 +14,7 @@ from functools import lru_cache
 import fsspec
 from PIL import Image
 
-from shared.errors import NotFound, TooLarge, Unprocessable
+from shared.errors import BadRequest, NotFound, TooLarge, Unprocessable
 from shared.types import IMAGE_SCHEME
 
 FORMATS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
@@ -48,6 +49,21 @@ def check(data: bytes, name: str) -> str:
         raise Unprocessable(
             f"{name}: not a readable JPEG, PNG or WebP picture ({type(error).__name__}: {error})"
         ) from error
+
+
+def data_url_bytes(url: str) -> bytes:
+    """The picture inside a `data:` URL, checked to be a sound JPEG, PNG or WebP file."""
+    head, _, body = url.partition(",")
+    if len(body) > MAX_BYTES * 4 // 3 + 4:
+        raise TooLarge(f"a picture in a data: URL may have {MAX_BYTES} bytes at most")
+    if not head.endswith(";base64"):
+        raise BadRequest(f"{head[:60]!r}: expected a data: URL in base64")
+    try:
+        data = base64.b64decode(body, validate=True)
+    except (binascii.Error, ValueError) as error:  # ValueError: a character beyond ASCII
+        raise BadRequest(f"the data: URL does not hold base64: {error}") from error
+    check(data, "picture in a data: URL")
+    return data
 
 
 class ImageStore:

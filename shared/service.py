@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 import uvicorn
@@ -152,8 +153,17 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
 
 async def _validation_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    said = "; ".join(f"{'.'.join(str(p) for p in item['loc'])}: {item['msg']}" for item in error.errors())
-    return _answer(Unprocessable(said))
+    found = error.errors()
+    said = "; ".join(f"{'.'.join(str(p) for p in item['loc'])}: {_reason(item)}" for item in found)
+    where = [] if found[0]["type"] == "json_invalid" else [str(part) for part in found[0]["loc"][1:]]
+    return _answer(Unprocessable(said, param=".".join(where) or None))
+
+
+def _reason(item: Any) -> str:
+    """What pydantic says of one wrong value; our own validators' sentences come without its prefix."""
+    if item["type"] == "extra_forbidden":
+        return "unknown field"
+    return str(item["msg"]).removeprefix("Value error, ")
 
 
 async def _unexpected_error(request: Request, error: Exception) -> JSONResponse:

@@ -2,8 +2,6 @@
 stands for the picture in a prompt. Used by training and by serving; each picture is prepared once.
 """
 
-import base64
-import binascii
 import hashlib
 import io
 from collections import OrderedDict
@@ -13,8 +11,8 @@ from typing import Any
 import torch
 from PIL import Image
 
-from shared.errors import BadRequest, TooLarge
-from shared.images import MAX_BYTES, ImageStore, check
+from shared.errors import BadRequest
+from shared.images import ImageStore, data_url_bytes
 from shared.types import IMAGE_SCHEME
 
 TEXT_KEYS = {"input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids"}
@@ -85,21 +83,6 @@ def prepare_any(processor: Any, image: Image.Image) -> Picture:
     (replaced,) = made.pop("text_replacement_offsets")[0]
     inputs = {key: value for key, value in made.items() if key not in TEXT_KEYS}
     return Picture(inputs, replaced["replacement"])
-
-
-def data_url_bytes(url: str) -> bytes:
-    """The picture inside a `data:` URL, checked to be a sound JPEG, PNG or WebP file."""
-    head, _, body = url.partition(",")
-    if len(body) > MAX_BYTES * 4 // 3 + 4:
-        raise TooLarge(f"a picture in a data: URL may have {MAX_BYTES} bytes at most")
-    if not head.endswith(";base64"):
-        raise BadRequest(f"{head[:60]!r}: expected a data: URL in base64")
-    try:
-        data = base64.b64decode(body, validate=True)
-    except binascii.Error as error:
-        raise BadRequest(f"the data: URL does not hold base64: {error}") from error
-    check(data, "picture in a data: URL")
-    return data
 
 
 def stack(pictures: list[Picture]) -> dict[str, torch.Tensor]:

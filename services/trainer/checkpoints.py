@@ -1,9 +1,13 @@
 """Students that can be trained and served. In: a name. Out: its folder: a base student or a published one."""
 
+import secrets
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import orjson
 
+from services.trainer import durable
 from shared.errors import NotFound
 from shared.types import JsonObject
 
@@ -38,6 +42,13 @@ class Checkpoints:
         while (marker := self.folder / found[-1] / MARKER).is_file():
             found.append(orjson.loads(marker.read_bytes())["model"])
         return found
+
+    def forget(self, name: str) -> Callable[[], None]:
+        """A published checkpoint is no longer there at once; what is given removes its files, which takes time."""
+        gone = self.folder / f".{name}.{secrets.token_hex(4)}.deleted"
+        self.path(name).rename(gone)
+        durable.flush_folder(self.folder)
+        return lambda: shutil.rmtree(gone, ignore_errors=True)
 
     def models(self, loaded: str | None) -> list[JsonObject]:
         """Everything that a job or a chat may name as its model."""

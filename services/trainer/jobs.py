@@ -39,9 +39,10 @@ class Asked(BaseModel):
     suffix: str | None
     seed: int
     stage: Stage
-    adaptation: Adaptation = "full"
     hyperparameters: Hyperparameters
     owner: str | None
+    adaptation: Adaptation = "full"
+    metadata: dict[str, str] | None = None
 
 
 class Job(BaseModel):
@@ -67,35 +68,6 @@ class Job(BaseModel):
     @property
     def over(self) -> bool:
         return not TRANSITIONS[self.status]
-
-    def public(self) -> JsonObject:
-        """The job as OpenAI's API shows it, with our stage and metrics."""
-        parameters = self.asked.hyperparameters.model_dump()
-        return {
-            "id": self.id,
-            "object": "fine_tuning.job",
-            "created_at": self.created_at,
-            "finished_at": self.finished_at,
-            "status": self.status,
-            "model": self.asked.model,
-            "fine_tuned_model": self.fine_tuned_model,
-            "organization_id": "comd",
-            "result_files": [],
-            "training_file": self.asked.training_file,
-            "validation_file": None,
-            "user_provided_suffix": self.asked.suffix,
-            "seed": self.asked.seed,
-            "stage": self.asked.stage,
-            "adaptation": self.asked.adaptation,
-            "hyperparameters": parameters,
-            "method": {"type": "supervised", "supervised": {"hyperparameters": parameters}},
-            "trained_tokens": self.trained_tokens,
-            "estimated_finish": None,
-            "integrations": [],
-            "error": self.error,
-            "reason": self.reason,
-            "metrics": self.metrics,
-        }
 
 
 class Jobs:

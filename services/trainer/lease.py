@@ -39,6 +39,10 @@ class Lease:
     def entry(self, owner: str) -> Entry | None:
         return next((entry for entry in self._entries if entry.owner == owner), None)
 
+    def wanting(self, checkpoint: str) -> str | None:
+        """The first owner that wants this checkpoint loaded."""
+        return next((entry.owner for entry in self._entries if entry.checkpoint == checkpoint), None)
+
     def ask(self, owner: str, checkpoint: str | None, now: float) -> Entry:
         """Join the queue, or say what is wanted loaded; asking again keeps the place."""
         known = self.entry(owner)

@@ -50,12 +50,13 @@ class Runner:
         self._wake.set()
 
     def cancel(self, job_id: str) -> Job:
-        """A waiting job is over at once, a running one as soon as its processes are gone."""
-        return self._stop(job_id, "cancelled", Cancelled)
+        """A waiting job is over at once, a running one as soon as its processes are gone; one that is over stays."""
+        job = self.jobs.get(job_id)
+        return job if job.over else self._stop(job, "cancelled", Cancelled)
 
     def pause(self, job_id: str) -> Job:
         """A waiting job is paused at once, a running one when its step is done and its state is saved."""
-        return self._stop(job_id, "paused", Paused)
+        return self._stop(self.jobs.get(job_id), "paused", Paused)
 
     def resume(self, job_id: str, from_start: bool = False) -> Job:
         """A paused job queues again. Conflict where it is not paused."""
@@ -69,12 +70,11 @@ class Runner:
         self.wake()
         return job
 
-    def _stop(self, job_id: str, status: Status, how: StopReason) -> Job:
-        job = self.jobs.get(job_id)
+    def _stop(self, job: Job, status: Status, how: StopReason) -> Job:
         if job.status == "running":
-            self._asked_to[job_id] = how
-        elif job.status != status:
-            job = self.jobs.move(job_id, status)
+            self._asked_to[job.id] = how
+        else:
+            job = self.jobs.move(job.id, status)
             self._let_go(job)
         self.wake()
         return job

@@ -13,6 +13,8 @@ Adaptation = Literal["full", "lora"]
 Attention = Literal["auto", "sdpa", "flash_attention_2", "eager"]
 LEARNING_RATES: dict[Stage, float] = {"pretrain": 2e-3, "tune": 2e-5}  # paper, section 4.1
 
+LORA = {"lora_rank": 128, "lora_alpha": 256.0, "lora_dropout": 0.05}  # the LLaVA recipe; the paper is silent
+
 
 class TrainerSettings(ProcessSettings):
     """`python -m services.trainer --base-students.NAME FOLDER`; environment `COMD_TRAINER_*`."""
@@ -57,15 +59,18 @@ class TrainerSettings(ProcessSettings):
 
 
 class Hyperparameters(BaseModel):
-    """The paper's values; unknown names are refused. `learning_rate` is the stage's where none is given."""
+    """The paper's values; unknown names are refused. `learning_rate` is the stage's where none is given.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    The `lora_` ones are None unless the job's adaptation is lora.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     n_epochs: int = Field(1, ge=1)
     batch_size: int = Field(16, ge=1, description="records a step, over all devices")
     learning_rate: float | None = Field(None, gt=0)
     warmup_ratio: float = Field(0.03, ge=0, lt=1)
     max_length: int = Field(2048, ge=8, description="tokens; longer records are split")
-    lora_rank: int = Field(128, ge=1)  # the LLaVA recipe's, for adaptation lora
-    lora_alpha: int = Field(256, ge=1)
-    lora_dropout: float = Field(0.05, ge=0, lt=1)
+    lora_rank: int | None = Field(None, ge=1)
+    lora_alpha: float | None = Field(None, gt=0)
+    lora_dropout: float | None = Field(None, ge=0, lt=1)

@@ -39,7 +39,7 @@ async def test_a_whole_run_and_then_more(place: Town) -> None:
     assert (run["iteration"], run["phase"], second["phase"]) == (3, "trained", "complete")
     assert second["difficult"] is not None
     await check_views(place, run_id)
-    await check_training_data(place)
+    await check_training_data(place, run_id)
 
 
 async def check_views(place: Town, run_id: str) -> None:
@@ -76,7 +76,7 @@ async def check_views(place: Town, run_id: str) -> None:
     assert orjson.loads(events.split("data: ")[1])["status"] == "finished"
 
 
-async def check_training_data(place: Town) -> None:
+async def check_training_data(place: Town, run_id: str) -> None:
     """One line an image; the chain of models; the file of each iteration holds its tuning pool alone."""
     jobs = list(place.trainer.jobs.values())
     assert [job["asked"]["stage"] for job in jobs] == ["pretrain", "tune", "tune", "tune"]
@@ -94,6 +94,11 @@ async def check_training_data(place: Town) -> None:
         "warmup_ratio": 0.03,
         "max_length": 2048,
     }
+    told = {"run": run_id, "run_name": "run"}
+    assert jobs[0]["asked"]["metadata"] == {**told, "iteration": "0", "dataset": "captions"}
+    pools = {"dataset": "world", "tuning_pool": "12", "cache_pool": "12"}
+    assert jobs[1]["asked"]["metadata"] == {**told, "iteration": "1", **pools}
+    assert int(jobs[2]["asked"]["metadata"]["cache_pool"]) > 12
 
 
 async def test_paused_runs_stand_still_and_go_on(place: Town) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 from comd.engine.dialogue import Renderer, parse
 from comd.engine.generate import decode, decode_by_transformers, generate
 from comd.engine.model import LoadedModel, Row, load
-from comd.engine.pictures import Pictures, data_url_bytes, prepare_any, prepare_llava
+from comd.engine.pictures import Pictures, prepare_any, prepare_llava
 from comd.engine.sampling import SeededSampling, gumbel
 from services.trainer.records import IGNORED
 from services.trainer.training.collator import Collator
@@ -86,11 +86,6 @@ def test_the_short_way_prepares_what_the_processor_prepares(student: LoadedModel
     assert short.placeholder == whole.placeholder
     assert short.inputs.keys() == whole.inputs.keys()
     assert all(torch.equal(short.inputs[name], whole.inputs[name]) for name in whole.inputs)
-
-
-def test_a_broken_picture_is_refused() -> None:
-    with pytest.raises(Unprocessable):
-        data_url_bytes(data_url(b"not a picture"))
 
 
 def test_the_noise_is_a_function_of_seed_step_and_token() -> None:

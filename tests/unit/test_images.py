@@ -1,5 +1,6 @@
 """The image store: content-addressed, only sound pictures, clear refusals."""
 
+import base64
 import hashlib
 import io
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 from PIL import Image
 
 from shared.errors import BadRequest, Forbidden, NotFound, Unprocessable
-from shared.images import ImageStore
+from shared.images import ImageStore, data_url_bytes
 from shared.messages import resolve_images, user_message
 
 
@@ -66,3 +67,16 @@ def test_no_url_is_passed_on_that_the_operator_did_not_allow(store: ImageStore, 
 def test_a_picture_part_without_url_is_refused(store: ImageStore) -> None:
     with pytest.raises(BadRequest, match="image_url"):
         resolve_images([{"role": "user", "content": [{"type": "image_url"}]}], store, frozenset(), False)
+
+
+def test_a_data_url_gives_its_picture_or_says_why_not() -> None:
+    data = picture()
+    assert data_url_bytes(f"data:image/png;base64,{base64.b64encode(data).decode()}") == data
+    for url, said in (
+        ("data:image/png,abc", "expected a data: URL in base64"),
+        ("data:image/png;base64,###", "does not hold base64"),
+        ("data:image/png;base64,\u00e9", "does not hold base64"),
+        ("data:image/png;base64,QUJD", "not a readable"),
+    ):
+        with pytest.raises((BadRequest, Unprocessable), match=said):
+            data_url_bytes(url)

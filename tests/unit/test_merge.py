@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.coordinator.merge import Answered, picture_of, training_line
-from services.coordinator.phases.training import write_lines
+from services.coordinator.phases.training import metadata, write_lines
 from shared.types import JsonObject
 
 SHA = "ab" * 32
@@ -64,3 +64,9 @@ async def test_an_image_may_span_batches(sizes: list[int]) -> None:
     assert await write_lines(batches(sizes, rows), out) == 3
     lines = [orjson.loads(line) for line in out.getvalue().splitlines()]
     assert [(line["id"], len(line["messages"])) for line in lines] == [("a", 6), ("b", 4), ("c", 2)]
+
+
+def test_a_jobs_metadata_fit_openais_bounds() -> None:
+    run = {"id": "run-1", "name": "x" * 600}
+    told = metadata(run, {"number": 0, "tuning_pool": None, "cache_pool": None}, "captions")
+    assert told == {"run": "run-1", "run_name": "x" * 512, "iteration": "0", "dataset": "captions"}

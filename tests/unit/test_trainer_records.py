@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.trainer.records import IGNORED, Part, Record, image_first, labels, messages, parse_line, split
+from services.trainer.chat import Record, Turn, parse_line
+from services.trainer.records import IGNORED, Part, image_first, labels, messages, split
 from shared.errors import Unprocessable
 
 SHA = "a" * 64
@@ -26,49 +27,49 @@ def question(*parts: Any) -> dict[str, Any]:
 def test_a_sound_line_becomes_a_record() -> None:
     system = {"role": "system", "content": "be brief"}
     record = parse_line(line(system, question(IMAGE), ANSWER, question(), ANSWER, id="7"), 3)
-    assert record == Record("7", f"comd-image:{SHA}", "be brief", (("what?", "red"),) * 2, 3)
+    assert record == Record("7", f"comd-image:{SHA}", "be brief", (Turn("what?", "red"),) * 2, 3)
 
 
-@pytest.mark.parametrize(
-    ("raw", "said"),
-    [
-        (b"{", "line 5: not JSON"),
-        (b"[]", "line 5, messages: expected an object"),
-        (line(question(), ANSWER, colour=1), "line 5, colour: unknown field"),
-        (line(question(IMAGE)), "line 5, messages: expected turns"),
-        (line(ANSWER, question()), r"line 5, messages\[0\].role: expected user"),
-        (line(question(), question()), r"line 5, messages\[1\].role: expected assistant"),
-        (line(question(), ANSWER, question(IMAGE), ANSWER), r"line 5, messages\[2\].content: one picture"),
-        (line(question(IMAGE, IMAGE), ANSWER), r"line 5, messages\[0\].content: one picture"),
-        (line({"role": "user", "content": 3}, ANSWER), r"line 5, messages\[0\].content: expected a text"),
-        (line(question(), {"role": "assistant", "content": " "}), r"line 5, messages\[1\].content: is empty"),
-        (
-            line(question({"type": "image_url", "image_url": {"url": "http://x/y.png"}}), ANSWER),
-            r"image_url: expected comd-image: or data:, got 'http://x/y.png'",
-        ),
-        (line(question({"type": "audio"}), ANSWER), "part of type 'audio' is not taken"),
-        (line(question(), ANSWER, id=7), "line 5, id: expected a text"),
-    ],
-)
-def test_a_broken_line_is_refused_by_line_and_field(raw: bytes, said: str) -> None:
-    with pytest.raises(Unprocessable, match=said) as caught:
-        parse_line(raw, 5)
+def test_a_line_with_every_field_that_is_taken() -> None:
+    shown = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA==", "detail": "low"}}
+    quiet = {"role": "assistant", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}
+    record = parse_line(line(question(shown), {**quiet, "weight": 0}, question(), {**ANSWER, "weight": 1}), 2)
+    assert record.id == "line-2"
+    assert record.image == "data:image/png;base64,AA=="
+    assert record.turns == (Turn("what?", "a\nb", learned=False), Turn("what?", "red"))
+
+
+def test_all_faults_of_a_line_are_told() -> None:
+    with pytest.raises(Unprocessable) as caught:
+        parse_line(line({"role": "user", "content": 3}, {**ANSWER, "name": "x"}, colour=1), 5)
+    assert caught.value.message.count("line 5, ") == 3
     assert caught.value.error_code == "invalid_training_file"
 
 
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=20), st.integers(5, 60))
 def test_splitting_loses_nothing_but_turns_that_fit_nowhere(lengths: list[int], limit: int) -> None:
-    turns = tuple((f"q{at}", "x" * length) for at, length in enumerate(lengths))
+    turns = tuple(Turn(f"q{at}", "x" * length) for at, length in enumerate(lengths))
     record = Record("1", None, None, turns, 1)
 
     def length(part: Part) -> int:
-        return 3 + sum(len(answer) for _, answer in part.turns)
+        return 3 + sum(len(turn.answer) for turn in part.turns)
 
     parts, left_out = split(record, length, limit)
     assert all(length(part) <= limit for part in parts)
     assert [part.number for part in parts] == list(range(len(parts)))
-    assert [t for part in parts for t in part.turns] == [t for t in turns if 3 + len(t[1]) <= limit]
-    assert left_out == sum(3 + len(answer) > limit for _, answer in turns)
+    assert [t for part in parts for t in part.turns] == [t for t in turns if 3 + len(t.answer) <= limit]
+    assert left_out == sum(3 + len(turn.answer) > limit for turn in turns)
+
+
+def test_a_part_without_an_answer_to_learn_is_no_part() -> None:
+    turns = (Turn("q", "long answer", learned=False), Turn("q", "an answer"), Turn("q", "end", learned=False))
+    record = Record("1", None, None, turns, 1)
+
+    def length(part: Part) -> int:
+        return sum(len(turn.answer) for turn in part.turns)
+
+    assert [part.turns for part in split(record, length, 12)[0]] == [turns[1:]]
+    assert [part.turns for part in split(record, length, 99)[0]] == [turns]
 
 
 def test_the_coin_is_fair_and_depends_on_seed_image_and_part() -> None:
@@ -80,7 +81,7 @@ def test_the_coin_is_fair_and_depends_on_seed_image_and_part() -> None:
 
 
 def test_the_picture_stands_before_or_after_the_first_question() -> None:
-    record = Record("1", "comd-image:x", None, (("a", "b"), ("c", "d")), 1)
+    record = Record("1", "comd-image:x", None, (Turn("a", "b"), Turn("c", "d")), 1)
     kinds = set()
     for seed in range(20):
         made = messages(Part(record, 0, record.turns), seed)

@@ -1,4 +1,4 @@
-"""The trainer's state: jobs and their transitions, the lease, requests, pages, checkpoints."""
+"""The trainer's state: jobs and their transitions, the lease, checkpoints."""
 
 import json
 from pathlib import Path
@@ -8,9 +8,8 @@ import pytest
 from services.trainer.checkpoints import MARKER, Checkpoints
 from services.trainer.jobs import TRANSITIONS, Asked, Jobs
 from services.trainer.lease import Entry, Lease
-from services.trainer.requests import JobRequest, hyperparameters, page
 from services.trainer.settings import Hyperparameters
-from shared.errors import BadRequest, Conflict, NotFound, Unprocessable
+from shared.errors import Conflict, NotFound
 
 
 def asked(seed: int = 1, owner: str | None = None) -> Asked:
@@ -79,6 +78,8 @@ def test_the_lease_goes_round_in_order_of_arrival(tmp_path: Path) -> None:
     lease.give_back("nobody")
     assert lease.held_by("c")
     assert Lease(tmp_path / "lease.json", 10, 50).held_by("c")
+    lease.ask("d", "ckpt-2", 2)
+    assert (lease.wanting("ckpt-1"), lease.wanting("ckpt-2")) == (None, "d")
 
 
 def test_a_silent_holder_loses_the_lease_unless_it_has_a_job(tmp_path: Path) -> None:
@@ -98,41 +99,6 @@ def test_asking_again_keeps_the_checkpoint_that_was_wanted(tmp_path: Path) -> No
     assert Lease(tmp_path / "lease.json", 10, 0).holder == Entry("a", "ckpt-1", 0)
 
 
-def test_hyperparameters_default_to_the_papers() -> None:
-    assert hyperparameters({"n_epochs": "auto"}) == Hyperparameters(
-        n_epochs=1, batch_size=16, learning_rate=None, warmup_ratio=0.03, max_length=2048
-    )
-
-
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [({"momentum": 1}, "unknown momentum; allowed are batch_size"), ({"n_epochs": 0}, "n_epochs: .*got 0")],
-)
-def test_wrong_hyperparameters_are_refused_by_name(given: dict[str, int], said: str) -> None:
-    with pytest.raises(Unprocessable, match=said):
-        hyperparameters(given)
-
-
-def test_hyperparameters_are_taken_from_the_method_too() -> None:
-    body = {
-        "training_file": "file-1",
-        "model": "tiny",
-        "hyperparameters": {"n_epochs": 2, "batch_size": 4},
-        "method": {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 3}}},
-    }
-    parameters = JobRequest.model_validate(body).asked(None).hyperparameters
-    assert (parameters.n_epochs, parameters.batch_size) == (3, 4)
-
-
-def test_pages_follow_their_cursor() -> None:
-    items = [{"id": str(at)} for at in range(5)]
-    first = page(items, None, 2)
-    assert (first["last_id"], first["has_more"]) == ("1", True)
-    assert [item["id"] for item in page(items, "1", 9)["data"]] == ["2", "3", "4"]
-    with pytest.raises(BadRequest, match="after"):
-        page(items, "9", 2)
-
-
 def test_a_checkpoint_without_its_marker_does_not_exist(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path, {"tiny": tmp_path / "base"})
     (tmp_path / "ckpt-1").mkdir()
@@ -144,6 +110,18 @@ def test_a_checkpoint_without_its_marker_does_not_exist(tmp_path: Path) -> None:
         ("tiny", False),
         ("ckpt-1", True),
     ]
+
+
+def test_a_checkpoint_that_is_forgotten_is_gone_at_once_and_then_from_disk(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, {})
+    (tmp_path / "ckpt-1").mkdir()
+    (tmp_path / "ckpt-1" / MARKER).write_text(json.dumps({"id": "ckpt-1"}))
+    remove = checkpoints.forget("ckpt-1")
+    with pytest.raises(NotFound):
+        checkpoints.path("ckpt-1")
+    assert checkpoints.published() == []
+    remove()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_name_cannot_lead_out_of_the_folder(tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ from services.coordinator.repositories import iterations, pools
 from shared.identity import digest, request_seed
 from shared.types import JsonObject
 
+METADATA_CHARACTERS = 512  # of one value; OpenAI's bound
+
 
 async def training(drive: Drive, iteration: JsonObject) -> Outcome:
     """Stage 2: the student learns from the iteration's tuning pool, starting from its latest weights."""
@@ -54,12 +56,33 @@ async def _hand_in(drive: Drive, iteration: JsonObject, stage: str) -> None:
         "seed": request_seed(drive.config.seed, "trainer", None, stage, number),
         "stage": stage,
         "hyperparameters": _hyperparameters(drive, number, stage),
+        "metadata": metadata(drive.run, iteration, _dataset(drive, stage)),
     }
     key = digest("job", drive.run_id, number, stage, failed_before)
     await drive.note_lease(True)
     job = await trainer.create_job(body, key, drive.run_id)
     async with drive.office.leader.transaction() as c:
         await iterations.record(c, drive.run_id, number, job_id=job["id"])
+
+
+def metadata(run: JsonObject, iteration: JsonObject, dataset: str) -> dict[str, str]:
+    """Where a job's data come from, for the student's model card. OpenAI's form: short texts alone."""
+    said = {
+        "run": run["id"],
+        "run_name": run["name"],
+        "iteration": iteration["number"],
+        "dataset": dataset,
+        "tuning_pool": iteration["tuning_pool"],  # None in stage 1, which has no pools
+        "cache_pool": iteration["cache_pool"],
+    }
+    return {name: str(value)[:METADATA_CHARACTERS] for name, value in said.items() if value is not None}
+
+
+def _dataset(drive: Drive, stage: str) -> str:
+    if stage == "tune":
+        return str(drive.run["dataset"])
+    assert drive.config.pretraining is not None, "the phase is left out of a run without stage 1"
+    return drive.config.pretraining.dataset
 
 
 def _hyperparameters(drive: Drive, number: int, stage: str) -> JsonObject:
@@ -128,8 +151,7 @@ async def _write(drive: Drive, number: int, stage: str, file: Path) -> int:
     """The number of lines. The rows come image by image, so that no more than a batch is in memory."""
     async with drive.office.leader.engine.connect() as c:
         if stage == "pretrain":
-            assert drive.config.pretraining is not None
-            batches = pools.references(c, drive.config.pretraining.dataset)
+            batches = pools.references(c, _dataset(drive, stage))
         else:
             batches = pools.answered(c, drive.run_id, "tuning", number)
         with file.open("wb") as out:

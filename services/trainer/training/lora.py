@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from services.trainer.plan import Plan
+from services.trainer.settings import LORA
 from services.trainer.training.groups import linear_names, projector_modules
 
 
@@ -15,9 +16,9 @@ def with_adapter(model: Any, plan: Plan) -> Any:
 
     given = plan.hyperparameters
     config = LoraConfig(
-        r=given.lora_rank,
-        lora_alpha=given.lora_alpha,
-        lora_dropout=given.lora_dropout,
+        r=given.lora_rank or LORA["lora_rank"],
+        lora_alpha=given.lora_alpha or LORA["lora_alpha"],
+        lora_dropout=LORA["lora_dropout"] if given.lora_dropout is None else given.lora_dropout,
         target_modules=linear_names(model),
         modules_to_save=projector_modules(model),
     )

@@ -10,8 +10,9 @@ from typing import Any
 from comd.engine.dialogue import Rendered, Renderer
 from comd.engine.pictures import Picture, Pictures
 from services.trainer import endings, records
+from services.trainer.chat import Record, parse_line
 from services.trainer.plan import Plan
-from services.trainer.records import Part, Record
+from services.trainer.records import Part
 from services.trainer.training.prepared import Example, Shard
 from shared.errors import ComdError, Unprocessable
 from shared.images import ImageStore
@@ -49,7 +50,7 @@ class Preparation:
         with path.open("rb") as lines:
             for at, raw in enumerate(lines, 1):
                 if at // BLOCK_LINES % total == number and raw.strip():
-                    self._record(records.parse_line(raw, at), shard)
+                    self._record(parse_line(raw, at), shard)
         return shard
 
     def _record(self, record: Record, shard: Shard) -> None:
@@ -83,12 +84,13 @@ class Preparation:
         """A part as ids and labels, its labels checked."""
         rendered = self._rendered(part)
         self._check(part, rendered)
-        made = records.labels(rendered.input_ids, rendered.answers)
+        spans = zip(rendered.answers, part.turns, strict=True)
+        made = records.labels(rendered.input_ids, [span for span, turn in spans if turn.learned])
         return Example(rendered.input_ids, made, part.record.image)
 
     def _check(self, part: Part, rendered: Rendered) -> None:
         found = [self.renderer.answer_text(rendered.input_ids[a:b]) for a, b in rendered.answers]
-        wanted = [self.renderer.expected_answer_text(answer) for _, answer in part.turns]
+        wanted = [self.renderer.expected_answer_text(turn.answer) for turn in part.turns]
         if found != wanted:
             at = next(
                 (i for i, pair in enumerate(zip(found, wanted, strict=False)) if pair[0] != pair[1]), -1
