@@ -15,7 +15,8 @@ from comd.engine.model import LoadedModel, Row, load
 from comd.engine.pictures import Pictures, data_url_bytes, prepare_any, prepare_llava
 from comd.engine.sampling import SeededSampling, gumbel
 from services.trainer.records import IGNORED
-from services.trainer.training.dataset import Collator, Preparation
+from services.trainer.training.collator import Collator
+from services.trainer.training.dataset import Preparation
 from services.trainer.training.groups import role_of, set_trainable
 from shared.errors import BadRequest, ConfigError, Unprocessable
 from shared.images import ImageStore

@@ -1,4 +1,4 @@
-"""Training examples. In: a training file, the student's processor, pictures. Out: batches for the model.
+"""Training examples. In: a training file, the student's processor, pictures. Out: examples for the collator.
 
 Each record's labels are checked against its answers before the first step.
 """
@@ -6,14 +6,13 @@ Each record's labels are checked against its answers before the first step.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from comd.engine.dialogue import Rendered, Renderer
-from comd.engine.pictures import Picture, Pictures, stack
+from comd.engine.pictures import Picture, Pictures
 from services.trainer import records
-from services.trainer.records import IGNORED, Part, Record
+from services.trainer.records import Part, Record
 from shared.errors import ComdError, Unprocessable
 
 
@@ -112,24 +111,3 @@ class Preparation:
                 f"chat template marks {got}; its generation block must hold the answer and the stop token",
                 code="labels_mismatch",
             )
-
-
-class Collator:
-    """Examples as one batch, padded to its longest; pictures in the examples' order."""
-
-    def __init__(self, pictures: Pictures, pad_id: int):
-        self.pictures, self.pad_id = pictures, pad_id
-
-    def __call__(self, batch: Sequence[Example]) -> dict[str, Any]:
-        width = max(len(example.input_ids) for example in batch)
-
-        def padded(values: list[int], fill: int) -> list[int]:
-            return values + [fill] * (width - len(values))
-
-        pictures = [self.pictures.get(example.image) for example in batch if example.image is not None]
-        return {
-            "input_ids": torch.tensor([padded(e.input_ids, self.pad_id) for e in batch]),  # (B, T)
-            "attention_mask": torch.tensor([padded([1] * len(e.input_ids), 0) for e in batch]),
-            "labels": torch.tensor([padded(e.labels, IGNORED) for e in batch]),
-            **stack(pictures),
-        }
