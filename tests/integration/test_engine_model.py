@@ -17,7 +17,6 @@ from comd.engine.sampling import SeededSampling, gumbel
 from services.trainer.records import IGNORED
 from services.trainer.training.collator import Collator
 from services.trainer.training.dataset import Preparation
-from services.trainer.training.groups import role_of, set_trainable
 from shared.errors import BadRequest, ConfigError, Unprocessable
 from shared.images import ImageStore
 from tests.tiny_student import make_student, picture, training_file, user
@@ -206,13 +205,3 @@ def test_pretraining_needs_a_picture_in_every_line(student: LoadedModel, tmp_pat
     assert preparation(student).file(file, needs_picture=False).records == 1
     with pytest.raises(Unprocessable, match="line 1: stage pretrain needs a picture"):
         preparation(student).file(file, needs_picture=True)
-
-
-def test_stages_train_what_they_should(student: LoadedModel, tmp_path: Path) -> None:
-    model = load("own", student.folder, None).model
-    assert {role_of(name) for name in set_trainable(model, "pretrain")} == {"projector"}
-    assert {role_of(name) for name in set_trainable(model, "tune")} == {"projector", "language"}
-    frozen = {role_of(name) for name, p in model.named_parameters() if not p.requires_grad}
-    assert frozen == {"vision"}
-    with pytest.raises(ConfigError, match="found no projector and no vision"):
-        set_trainable(model.model.language_model, "tune")

@@ -16,7 +16,7 @@ from comd.engine.pictures import Pictures
 from services.trainer.plan import Plan
 from services.trainer.training.collator import Collator
 from services.trainer.training.dataset import Examples, Preparation, Prepared
-from services.trainer.training.groups import set_trainable
+from services.trainer.training.families import set_trainable
 from shared.errors import ComdError, ConfigError
 from shared.images import ImageStore
 
