@@ -23,8 +23,8 @@ class Collator:
         self.blank, self._blank_ids = blank, [] if blank is None else self._tokens(blank)
 
     def __call__(self, batch: Sequence[Example]) -> dict[str, Any]:
-        ids = [torch.as_tensor(example.input_ids, dtype=torch.long) for example in batch]
-        labels = [torch.as_tensor(example.labels, dtype=torch.long) for example in batch]
+        ids = [torch.tensor(example.input_ids, dtype=torch.long) for example in batch]
+        labels = [torch.tensor(example.labels, dtype=torch.long) for example in batch]
         pictures = [self.pictures.get(example.image) for example in batch if example.image is not None]
         if self.blank is not None and not pictures:
             pictures = [self.blank]
