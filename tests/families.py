@@ -26,6 +26,9 @@ def make_family(name: str, folder: Path, seed: int = 0) -> Path:
     tokenizer = processor.tokenizer
     torch.manual_seed(seed)
     model = AutoModelForImageTextToText.from_config(config)
+    for parameter in model.parameters():
+        if parameter.dim() > 1 and not parameter.any():  # Gemma's projector: pictures would not be seen
+            torch.nn.init.normal_(parameter, std=0.2)
     ends = tokenizer.convert_tokens_to_ids([tokenizer.eos_token, *stops])
     model.generation_config = GenerationConfig(eos_token_id=ends, pad_token_id=tokenizer.pad_token_id)
     model.save_pretrained(folder)
