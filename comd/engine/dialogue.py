@@ -80,8 +80,9 @@ class Renderer:
         template = processor.chat_template or self.tokenizer.chat_template
         self.template: str = template["default"] if isinstance(template, dict) else template
         self.image_token: str = processor.image_token
-        tokens = [self.tokenizer.eos_token, *self.tokenizer.convert_ids_to_tokens(sorted(stop_ids))]
-        self.stops: list[str] = list(dict.fromkeys(token for token in tokens if token))
+        known = [self.tokenizer.eos_token_id, *sorted(stop_ids)]
+        self.stop_ids: list[int] = list(dict.fromkeys(stop for stop in known if stop is not None))
+        self.stops: list[str] = self.tokenizer.convert_ids_to_tokens(self.stop_ids)
         self._variables = dict(self.tokenizer.special_tokens_map)
         # Short answers come again and again.
         self._decoded = lru_cache(maxsize=16384)(self._decode)

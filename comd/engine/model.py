@@ -60,11 +60,25 @@ def load(name: str, folder: Path, store: ImageStore | None, dtype: str = "auto")
         model = AutoModelForImageTextToText.from_pretrained(folder, dtype=dtype).eval()
     except (OSError, ValueError, RuntimeError) as error:
         raise ConfigError(f"{folder}: cannot be loaded as an image-text-to-text model: {error}") from error
-    processor = load_processor(folder)
-    stops = model.generation_config.eos_token_id
+    renderer = load_renderer(folder)
+    return LoadedModel(
+        name, folder, model, renderer, Pictures(renderer.processor, store), frozenset(renderer.stop_ids)
+    )
+
+
+def load_renderer(folder: Path) -> Renderer:
+    """Processor, chat template and stop tokens of the model saved in `folder`, without its weights.
+
+    An answer ends with the tokenizer's end token or with one of the model's generation config.
+    """
+    from transformers import AutoConfig, GenerationConfig
+
+    if (folder / "generation_config.json").is_file():
+        stops = GenerationConfig.from_pretrained(folder).eos_token_id
+    else:
+        stops = GenerationConfig.from_model_config(AutoConfig.from_pretrained(folder)).eos_token_id
     stops = stops if isinstance(stops, list) else [stops]
-    known = frozenset(stop for stop in [*stops, processor.tokenizer.eos_token_id] if stop is not None)
-    return LoadedModel(name, folder, model, Renderer(processor, known), Pictures(processor, store), known)
+    return Renderer(load_processor(folder), [stop for stop in stops if stop is not None])
 
 
 def check_length(loaded: LoadedModel, row: Row) -> None:

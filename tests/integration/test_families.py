@@ -2,13 +2,14 @@
 spans, batches, generation, saving, LoRA.
 """
 
-import base64
 import io
 import json
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -20,7 +21,7 @@ from comd.engine.pictures import blank, prepare
 from comd.engine.processor import copy_processor, load_processor
 from services.trainer.records import IGNORED
 from services.trainer.training.collator import Collator
-from services.trainer.training.dataset import Preparation, Prepared
+from services.trainer.training.dataset import Example, Preparation, Prepared
 from services.trainer.training.families import (
     Family,
     linear_names,
@@ -31,9 +32,20 @@ from services.trainer.training.families import (
 from shared.errors import BadRequest, ConfigError, Unprocessable
 from shared.types import JsonObject
 from tests.families import FAMILIES, make_family
+from tests.family_dialogues import ANSWERS, SIZES, image_of, own_inputs, turns_of, url_of
 
-SIZES = [(40, 40), (70, 36), (33, 90)]
-ANSWERS = ("Zwei rote \u00c4pfel \U0001f34e,\n\nlinks.", "\u662f\u7684", "no <image> and no </s> <|im_end|> ")
+PROJECTORS = {
+    "gemma3": ["multi_modal_projector"],
+    "idefics3": ["connector"],
+    "internvl": ["multi_modal_projector"],
+    "llava": ["multi_modal_projector"],
+    "llava_next": ["multi_modal_projector"],
+    "llava_onevision": ["multi_modal_projector"],
+    "qwen2_5_vl": ["visual.merger"],
+    "qwen3_vl": ["visual.merger", "visual.deepstack_merger_list.0", "visual.deepstack_merger_list.1"],
+    "smolvlm": ["connector"],
+}
+VISION_LAYERS = r"\.(vision_tower|vision_model|visual)\..*(layers?|blocks)\.\d"
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*is_gradient_checkpointing:FutureWarning"
@@ -54,49 +66,6 @@ def fresh(student: LoadedModel) -> Any:
     return load(student.name, student.folder, None).model.train()
 
 
-def image_of(width: int, height: int) -> Image.Image:
-    """A picture of which no two places are alike."""
-    bytes_ = bytes(
-        (x * 5 + y * 3 * c + width) % 256 for y in range(height) for x in range(width) for c in (1, 2, 3)
-    )
-    return Image.frombytes("RGB", (width, height), bytes_)
-
-
-def url_of(image: Image.Image) -> str:
-    file = io.BytesIO()
-    image.save(file, "PNG")
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
-
-
-def turns_of(picture: Image.Image | None, first: bool = True, system: str | None = None) -> list[JsonObject]:
-    """A dialogue of three turns as OpenAI's API has it, the picture before or after the first question."""
-    parts: list[JsonObject] = [{"type": "text", "text": "what is\nin the picture? \u4ec0\u4e48"}]
-    if picture is not None:
-        parts.insert(0 if first else 1, {"type": "image_url", "image_url": {"url": url_of(picture)}})
-    turns: list[JsonObject] = [] if system is None else [{"role": "system", "content": system}]
-    turns += [{"role": "user", "content": parts}, {"role": "assistant", "content": ANSWERS[0]}]
-    for question, answer in zip(("sure?", "and <image> left?"), ANSWERS[1:], strict=True):
-        turns += [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
-    return turns
-
-
-def true_ids(student: LoadedModel, messages: list[JsonObject], picture: Any, **options: Any) -> list[int]:
-    """What the processor itself makes of the dialogue, control tokens in its texts already broken."""
-    from transformers.processing_utils import ProcessorMixin
-
-    processor = student.renderer.processor
-    asked = [{**m, "content": [clean(student, part, picture) for part in m["content"]]} for m in messages]
-    # Not by SmolVLM's own method, which asks its video processor; for pictures it does the same.
-    made = ProcessorMixin.apply_chat_template(processor, asked, tokenize=True, return_dict=True, **options)
-    return list(made["input_ids"][0])
-
-
-def clean(student: LoadedModel, part: JsonObject, picture: Any) -> JsonObject:
-    if part["type"] == "image":
-        return {"type": "image", "image": picture}
-    return {"type": "text", "text": student.renderer.plain(part["text"])}
-
-
 @pytest.mark.parametrize("system", [None, "be brief"])
 @pytest.mark.parametrize(("size", "first"), [(None, True), (SIZES[1], True), (SIZES[2], False)])
 def test_ids_are_the_processors_and_answers_continue_their_prompts(
@@ -107,11 +76,12 @@ def test_ids_are_the_processors_and_answers_continue_their_prompts(
     pictures = [student.pictures.get(url) for url in parsed.image_urls]
     renderer, messages = student.renderer, parsed.messages
     rendered = renderer.dialogue(messages, pictures)
-    assert rendered.input_ids == true_ids(student, messages, picture)
+    assert rendered.input_ids == own_inputs(student, messages, picture)["input_ids"][0].tolist()
     replies = [at for at, message in enumerate(messages) if message["role"] == "assistant"]
     for at, (start, end), answer in zip(replies, rendered.answers, ANSWERS, strict=True):
         prompt = renderer.prompt(messages[:at], pictures)
-        assert prompt == true_ids(student, messages[:at], picture, add_generation_prompt=True)
+        own = own_inputs(student, messages[:at], picture, add_generation_prompt=True)
+        assert prompt == own["input_ids"][0].tolist()
         assert prompt + rendered.input_ids[start:end] == rendered.input_ids[:end]
         assert rendered.input_ids[end - 1] in student.stop_ids
         assert not student.stop_ids & set(rendered.input_ids[start : end - 1])
@@ -136,6 +106,36 @@ def collator(student: LoadedModel, with_blank: bool = False) -> Collator:
     return Collator(student.pictures, student.pad_id, blank(processor) if with_blank else None)
 
 
+def test_a_batch_scores_as_each_row_does_alone(student: LoadedModel) -> None:
+    """Padding, tiles, positions and kinds of tokens: logits as of the processor's own inputs."""
+    batch, alone = [], []
+    for at, size in enumerate([*SIZES, None]):
+        picture = image_of(*size) if size else None
+        parsed = parse(turns_of(picture, first=at % 2 == 0)[: 2 + 2 * (at % 2)])
+        pictures = [student.pictures.get(url) for url in parsed.image_urls]
+        ids = np.array(student.renderer.dialogue(parsed.messages, pictures).input_ids, dtype=np.int32)
+        ids.flags.writeable = False  # as examples come from a file
+        batch.append(Example(ids, ids, next(iter(parsed.image_urls), None)))
+        with torch.inference_mode():
+            alone.append(student.model(**own_inputs(student, parsed.messages, picture)).logits[0])
+    with torch.inference_mode():
+        together = student.model(**collator(student)(batch)).logits
+    for ours, own in zip(together, alone, strict=True):
+        assert torch.allclose(ours[: len(own)], own, atol=1e-4)
+
+
+def test_control_tokens_in_a_text_stay_text(student: LoadedModel) -> None:
+    renderer, tokenizer = student.renderer, student.renderer.tokenizer
+
+    def prompt(text: str) -> list[int]:
+        return renderer.prompt(parse([{"role": "user", "content": text}]).messages, [])
+
+    special = [number for number, token in tokenizer.added_tokens_decoder.items() if token.special]
+    assert len(special) > 3
+    usual, written = prompt("x"), prompt("".join(tokenizer.convert_ids_to_tokens(special)))
+    assert [written.count(number) for number in special] == [usual.count(number) for number in special]
+
+
 @pytest.mark.parametrize(
     ("stage", "roles"), [("pretrain", {"projector"}), ("tune", {"projector", "language"})]
 )
@@ -145,6 +145,7 @@ def test_a_stage_changes_exactly_its_parts(
     model, kind = fresh(student), student.name
     trained = set_trainable(model, stage)
     assert {role_of(kind, name) for name in trained} == roles
+    assert not any(re.search(VISION_LAYERS, name) for name in trained)
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=2e-4)
     batch = collator(student)(examples(student, tmp_path).examples)
@@ -160,6 +161,10 @@ def test_a_stage_changes_exactly_its_parts(
     moved = {name for name, parameter in model.named_parameters() if not parameter.equal(before[name])}
     assert {role_of(kind, name) for name in moved} == roles
     assert {name for name in before if role_of(kind, name) in roles and before[name].dim() > 1} <= moved
+    parts = tuple(f"model.{part}" for part in (*PROJECTORS[kind], "image_newline"))
+    assert [n for n in before if role_of(kind, n) == "projector"] == [
+        n for n in before if n.startswith(parts)
+    ]
     assert {"vision", "projector", "language"} == {role_of(kind, name) for name in before}
 
 
@@ -203,13 +208,7 @@ def test_a_batch_generates_what_each_row_generates_alone(student: LoadedModel) -
 
 def generated(student: LoadedModel, messages: list[JsonObject], picture: Any) -> list[int]:
     """The model's own greedy answer to its own processor's inputs."""
-    from transformers.processing_utils import ProcessorMixin
-
-    processor = student.renderer.processor
-    asked = [{**m, "content": [clean(student, part, picture) for part in m["content"]]} for m in messages]
-    inputs = ProcessorMixin.apply_chat_template(
-        processor, asked, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
-    )
+    inputs = own_inputs(student, messages, picture, add_generation_prompt=True)
     made = student.model.generate(**inputs, max_new_tokens=8, do_sample=False)
     tokens = made[0, inputs["input_ids"].shape[1] :].tolist()
     stops = [at for at, token in enumerate(tokens) if token in student.stop_ids]
@@ -245,7 +244,7 @@ def test_lora_trains_adapters_and_the_projector_alone(student: LoadedModel, tmp_
     names, saved = linear_names(model), projector_modules(model)
     assert names
     assert not any("lm_head" in name or role_of(kind, name) != "language" for name in names)
-    assert {role_of(kind, name) for name in saved} == {"projector"}
+    assert saved == [f"model.{name}" for name in PROJECTORS[kind]]
     config = peft.LoraConfig(r=4, target_modules=names, modules_to_save=saved)
     lora = peft.get_peft_model(model, config)
     trained = {name for name, parameter in lora.named_parameters() if parameter.requires_grad}
