@@ -3,18 +3,20 @@ Out: ids, and which of them are answers. Training and serving both use this, so 
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from transformers.utils.chat_template_utils import render_jinja_template
 
 from comd.engine.pictures import Picture
+from comd.engine.spans import Span, answer_spans, token_spans
 from shared.errors import BadRequest
 from shared.types import JsonObject
 
 ROLES = {"system", "user", "assistant"}
+BLOCK = re.compile(r"\{%-?\s*generation\b")
 
 
 @dataclass(frozen=True)
@@ -72,17 +74,32 @@ def _part(part: Any, where: str, urls: list[str]) -> JsonObject:
 class Renderer:
     """The chat template and tokenizer of one processor."""
 
-    def __init__(self, processor: Any):
+    def __init__(self, processor: Any, stop_ids: Iterable[int] = ()):
+        """`stop_ids` end an answer beside the tokenizer's own: those of the model's generation config."""
         self.processor, self.tokenizer = processor, processor.tokenizer
-        self.template = processor.chat_template or self.tokenizer.chat_template
+        template = processor.chat_template or self.tokenizer.chat_template
+        self.template: str = template["default"] if isinstance(template, dict) else template
         self.image_token: str = processor.image_token
-        self.stop_token: str = self.tokenizer.eos_token
+        known = [self.tokenizer.eos_token_id, *sorted(stop_ids)]
+        self.stop_ids: list[int] = list(dict.fromkeys(stop for stop in known if stop is not None))
+        self.stops: list[str] = self.tokenizer.convert_ids_to_tokens(self.stop_ids)
         self._variables = dict(self.tokenizer.special_tokens_map)
-        specials = [token for token in self.tokenizer.all_special_tokens if len(token) > 1]
         # Short answers come again and again.
         self._decoded = lru_cache(maxsize=16384)(self._decode)
         self.expected_answer_text = lru_cache(maxsize=16384)(self._expected_answer_text)
-        self._special = re.compile("|".join(re.escape(token) for token in specials) or r"(?!)")
+        self._special = re.compile("|".join(map(re.escape, self._control_tokens())) or r"(?!)")
+
+    @cached_property
+    def stop_token(self) -> str:
+        """The stop token that the template writes behind an answer."""
+        said = [{"role": role, "content": [{"type": "text", "text": "a"}]} for role in ("user", "assistant")]
+        text, _ = self._rendered(said)
+        return max(self.stops, key=text.rfind)
+
+    def _control_tokens(self) -> list[str]:
+        added = [token.content for token in self.tokenizer.added_tokens_decoder.values() if token.special]
+        tokens = {*self.tokenizer.all_special_tokens, *added, *self.stops, self.image_token}
+        return sorted((token for token in tokens if len(token) > 1), key=len, reverse=True)
 
     def plain(self, text: str) -> str:
         """`text` without control tokens: one that a person or a model wrote is broken by a space."""
@@ -95,12 +112,29 @@ class Renderer:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def dialogue(self, messages: Sequence[JsonObject], pictures: Sequence[Picture]) -> Rendered:
-        """Token ids of a finished dialogue, with the spans that the template marks as generated."""
-        texts, marked = self._rendered(messages, return_assistant_tokens_mask=True)
-        text, moved = self._expanded(texts, pictures)
+        """Token ids of a finished dialogue, with the spans of its answers."""
+        text, marked = self._marked(messages)
+        text, moved = self._expanded(text, pictures)
         made = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        spans = [(moved(start), moved(end)) for start, end in marked[0]]
-        return Rendered(list(made["input_ids"]), _token_spans(made["offset_mapping"], spans))
+        spans = [(moved(start), moved(end)) for start, end in marked]
+        return Rendered(list(made["input_ids"]), token_spans(made["offset_mapping"], spans))
+
+    def _marked(self, messages: Sequence[JsonObject]) -> tuple[str, list[Span]]:
+        """The text and its answers: by the template's own generation block, or by prompts as prefixes."""
+        if BLOCK.search(self.template):
+            text, marked = self._rendered(messages, return_assistant_tokens_mask=True)
+            return text, marked[0]
+
+        def render(some: Sequence[JsonObject], with_prompt: bool) -> str:
+            return self._rendered(some, add_generation_prompt=with_prompt)[0]
+
+        try:
+            return render(messages, False), answer_spans(messages, render, self.stops)
+        except BadRequest as error:
+            raise BadRequest(
+                f"the chat template of {self.tokenizer.name_or_path or 'the student'} {error.message}; put "
+                "answer and stop token into a {% generation %} block there, so that they can be told apart"
+            ) from error
 
     def answer_text(self, ids: Sequence[int]) -> str:
         """An answer's tokens as text, the stop token included, so that two of them can be compared."""
@@ -108,11 +142,14 @@ class Renderer:
 
     def _expected_answer_text(self, answer: str) -> str:
         """What `answer_text` must give for this answer."""
-        whole = self.plain(answer) + self.stop_token
+        whole = self.plain(answer).strip() + self.stop_token
         return self._decoded(tuple(self.tokenizer(whole, add_special_tokens=False)["input_ids"]))
 
     def _decode(self, ids: tuple[int, ...]) -> str:
-        return str(self.tokenizer.decode(list(ids), skip_special_tokens=False)).strip()
+        """Blanks around an answer are the template's to write or to trim."""
+        text = str(self.tokenizer.decode(list(ids), skip_special_tokens=False)).strip()
+        said = text.removesuffix(self.stop_token)
+        return said.strip() + text[len(said) :]
 
     def _rendered(self, messages: Sequence[JsonObject], **options: Any) -> tuple[str, Any]:
         cleaned = [{"role": m["role"], "content": [self._clean(p) for p in m["content"]]} for m in messages]
@@ -140,18 +177,3 @@ class Renderer:
             picture.placeholder + piece for picture, piece in zip(pictures, pieces[1:], strict=True)
         )
         return whole, lambda place: place + sum(g for end, g in zip(ends, grown, strict=True) if end <= place)
-
-
-def _token_spans(
-    offsets: Sequence[tuple[int, int]], spans: Sequence[tuple[int, int]]
-) -> list[tuple[int, int]]:
-    """Character spans as token spans: the tokens that lie wholly inside. Both come in order."""
-    found, at = [], 0
-    for start, end in spans:
-        while at < len(offsets) and offsets[at][0] < start:
-            at += 1
-        first = at
-        while at < len(offsets) and offsets[at][1] <= end:
-            at += 1
-        found.append((first, at))
-    return found

@@ -1,6 +1,6 @@
 """Answers a batch. In: a loaded model and rows. Out: each row's tokens, text and finish reason.
 
-Models of the LLaVA form go through a loop of our own, which drops rows that have ended: answers differ in
+Models whose positions count tokens go through a loop of our own, which drops rows that have ended: answers differ in
 length, and a batch would else run on for its longest. All others go through transformers' `generate`.
 """
 
@@ -10,10 +10,11 @@ from typing import Any
 import torch
 
 from comd.engine.model import LoadedModel, Row
-from comd.engine.pictures import stack
+from comd.engine.pictures import stack, token_types
 from comd.engine.sampling import SeededSampling
 
-PLAIN_POSITIONS = {"llava"}  # positions count tokens, and the cache is all the state between two steps
+# Positions count tokens, and the cache is all the state between two steps.
+PLAIN_POSITIONS = {"idefics3", "internvl", "llava", "llava_next", "llava_onevision", "smolvlm"}
 SHRINK_AT = 0.75  # of the rows still open: dropping rows copies the cache
 
 
@@ -33,7 +34,7 @@ def decode(loaded: LoadedModel, rows: Sequence[Row]) -> None:
     ids, mask = _padded(loaded, rows)  # (B, T)
     sampling = SeededSampling([row.seed for row in rows], [row.temperature for row in rows])
     cache = DynamicCache(config=loaded.model.config.get_text_config())
-    inputs: dict[str, Any] = _pictures(loaded, rows)
+    inputs: dict[str, Any] = _inputs(loaded, rows, ids)
     positions = (mask.cumsum(1) - 1).clamp(min=0)
     going, step = list(rows), 0
     while going:
@@ -80,7 +81,7 @@ def decode_by_transformers(loaded: LoadedModel, rows: Sequence[Row]) -> None:
     loaded.model.generate(
         input_ids=ids,
         attention_mask=mask,
-        **_pictures(loaded, rows),
+        **_inputs(loaded, rows, ids),
         generation_config=GenerationConfig(
             do_sample=False,
             max_new_tokens=max(row.max_tokens for row in rows),
@@ -128,7 +129,9 @@ def _padded(loaded: LoadedModel, rows: Sequence[Row]) -> tuple[torch.Tensor, tor
     return ids, mask
 
 
-def _pictures(loaded: LoadedModel, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
+def _inputs(loaded: LoadedModel, rows: Sequence[Row], ids: torch.Tensor) -> dict[str, torch.Tensor]:
+    """What the model takes beside the ids: pictures, and which of the ids stand for them."""
     inputs = stack([picture for row in rows for picture in row.pictures])
     dtype = loaded.model.dtype
-    return {name: t.to(dtype) if t.is_floating_point() else t for name, t in inputs.items()}
+    cast = {name: t.to(dtype) if t.is_floating_point() else t for name, t in inputs.items()}
+    return {**cast, **token_types(loaded.renderer.processor, ids)}

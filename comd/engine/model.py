@@ -8,6 +8,7 @@ from typing import Any
 
 from comd.engine.dialogue import Renderer
 from comd.engine.pictures import Picture, Pictures
+from comd.engine.processor import load_processor
 from shared.errors import BadRequest, ConfigError
 from shared.images import ImageStore
 
@@ -51,19 +52,33 @@ class LoadedModel:
 def load(name: str, folder: Path, store: ImageStore | None, dtype: str = "auto") -> LoadedModel:
     """The model and processor saved in `folder`. ConfigError where they cannot be loaded."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a folder is all that is ever read
-    from transformers import AutoModelForImageTextToText, AutoProcessor  # seconds of imports
+    from transformers import AutoModelForImageTextToText  # seconds of imports
 
     if not (folder / "config.json").is_file():
         raise ConfigError(f"{folder}: expected a saved model with a config.json; name a folder that has one")
     try:
         model = AutoModelForImageTextToText.from_pretrained(folder, dtype=dtype).eval()
-        processor = AutoProcessor.from_pretrained(folder)
     except (OSError, ValueError, RuntimeError) as error:
         raise ConfigError(f"{folder}: cannot be loaded as an image-text-to-text model: {error}") from error
-    stops = model.generation_config.eos_token_id
+    renderer = load_renderer(folder)
+    return LoadedModel(
+        name, folder, model, renderer, Pictures(renderer.processor, store), frozenset(renderer.stop_ids)
+    )
+
+
+def load_renderer(folder: Path) -> Renderer:
+    """Processor, chat template and stop tokens of the model saved in `folder`, without its weights.
+
+    An answer ends with the tokenizer's end token or with one of the model's generation config.
+    """
+    from transformers import AutoConfig, GenerationConfig
+
+    if (folder / "generation_config.json").is_file():
+        stops = GenerationConfig.from_pretrained(folder).eos_token_id
+    else:
+        stops = GenerationConfig.from_model_config(AutoConfig.from_pretrained(folder)).eos_token_id
     stops = stops if isinstance(stops, list) else [stops]
-    known = {token for token in [*stops, processor.tokenizer.eos_token_id] if token is not None}
-    return LoadedModel(name, folder, model, Renderer(processor), Pictures(processor, store), frozenset(known))
+    return Renderer(load_processor(folder), [stop for stop in stops if stop is not None])
 
 
 def check_length(loaded: LoadedModel, row: Row) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from shared.errors import BadRequest
+from shared.errors import BadRequest, Unprocessable
 from shared.images import ImageStore, data_url_bytes
 from shared.types import IMAGE_SCHEME
 
@@ -65,9 +65,14 @@ def prepare(processor: Any, data: bytes) -> Picture:
     """Run the processor's own picture pipeline on the bytes of one picture."""
     with Image.open(io.BytesIO(data)) as opened:
         image = opened.convert("RGB")
-    if type(processor).__name__ == "LlavaProcessor":
-        return prepare_llava(processor, image)
-    return prepare_any(processor, image)
+    try:
+        if type(processor).__name__ == "LlavaProcessor":
+            return prepare_llava(processor, image)
+        return prepare_any(processor, image)
+    except ValueError as error:  # such as an aspect ratio beyond Qwen's 200
+        raise Unprocessable(
+            f"a picture of {image.width}x{image.height} cannot be prepared: {error}"
+        ) from error
 
 
 def prepare_llava(processor: Any, image: Image.Image) -> Picture:
@@ -76,19 +81,49 @@ def prepare_llava(processor: Any, image: Image.Image) -> Picture:
     return Picture(dict(inputs), processor.replace_image_token(inputs, 0))
 
 
-def prepare_any(processor: Any, image: Image.Image) -> Picture:
+def prepare_any(processor: Any, image: Image.Image, **options: Any) -> Picture:
     """By the processor's public call, on a prompt that is nothing but the image token."""
     token = processor.image_token
-    made = processor(images=image, text=token, return_text_replacement_offsets=True, return_tensors="pt")
+    made = processor(
+        images=image, text=token, return_text_replacement_offsets=True, return_tensors="pt", **options
+    )
     (replaced,) = made.pop("text_replacement_offsets")[0]
     inputs = {key: value for key, value in made.items() if key not in TEXT_KEYS}
     return Picture(inputs, replaced["replacement"])
 
 
+def blank(processor: Any) -> Picture:
+    """A small white picture in one tile. Not black: Idefics3 takes a picture of zeros for padding."""
+    tiled = hasattr(processor.image_processor, "do_image_splitting")
+    options = {"images_kwargs": {"do_image_splitting": False}} if tiled else {}
+    return prepare_any(processor, Image.new("RGB", (32, 32), "white"), **options)
+
+
+def token_types(processor: Any, input_ids: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Which of the ids (B, T) stand for pictures, under the name by which the model takes it, if it does."""
+    if not processor.return_mm_token_type_ids:
+        return {}
+    names = processor.model_input_names
+    name = "mm_token_type_ids" if "mm_token_type_ids" in names else "token_type_ids"
+    return {name: torch.tensor(processor.create_mm_token_type_ids(input_ids.tolist()))}
+
+
 def stack(pictures: list[Picture]) -> dict[str, torch.Tensor]:
-    """The inputs of all pictures of a batch, in order, along their first dimension."""
+    """The inputs of all pictures of a batch, in order, along their first dimension.
+
+    Whatever differs behind it (Idefics3's and LLaVA-NeXT's tiles) is padded with zeros, which models skip.
+    """
     if not pictures:
         return {}
-    return {
-        key: torch.cat([picture.inputs[key] for picture in pictures]) for key in sorted(pictures[0].inputs)
-    }
+    return {key: _joined([picture.inputs[key] for picture in pictures]) for key in sorted(pictures[0].inputs)}
+
+
+def _joined(tensors: list[torch.Tensor]) -> torch.Tensor:
+    shapes = {tensor.shape[1:] for tensor in tensors}
+    if len(shapes) == 1:
+        return torch.cat(tensors)
+    largest = [max(sizes) for sizes in zip(*shapes, strict=True)]
+    made = tensors[0].new_zeros(sum(len(tensor) for tensor in tensors), *largest)
+    for at, row in enumerate(row for tensor in tensors for row in tensor):
+        made[at][tuple(slice(size) for size in row.shape)] = row
+    return made

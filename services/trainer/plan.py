@@ -9,6 +9,7 @@ from services.trainer.devices import Devices
 from services.trainer.jobs import Job
 from services.trainer.serving.student_engine import free_port
 from services.trainer.settings import LEARNING_RATES, Adaptation, Hyperparameters, Stage, TrainerSettings
+from services.trainer.training.families import Family
 from services.trainer.training_states import Shape
 
 
@@ -31,6 +32,7 @@ class Plan(BaseModel):
     group_by_length: bool
     save_every_steps: int
     tracking: list[str]
+    families: dict[str, Family]
     resume_from: Path | None = None
 
     @property
@@ -94,6 +96,7 @@ def plan_of(
         group_by_length=settings.group_by_length,
         save_every_steps=settings.save_every_steps,
         tracking=settings.tracking,
+        families=settings.families,
     )
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_settings import SettingsConfigDict
 
+from services.trainer.training.families import Family
 from shared.settings import ProcessSettings, default_image_store
 
 Stage = Literal["pretrain", "tune"]
@@ -48,6 +49,9 @@ class TrainerSettings(ProcessSettings):
     save_every_steps: int = Field(250, ge=1, description="steps between two training states to go on from")
     preparers: int | None = Field(
         None, ge=1, description="processes that tokenize; default: the cores, 8 at most"
+    )
+    families: dict[str, Family] = Field(
+        {}, description="model type -> names of its vision and projector modules, where we do not know it"
     )
     tracking: list[str] = Field(
         ["trackio"], description="where runs are tracked: trackio, wandb, mlflow, tensorboard; [] for nowhere"

@@ -9,7 +9,7 @@ import pytest_asyncio
 import torch
 from safetensors.torch import load_file
 
-from services.trainer.training.groups import role_of
+from services.trainer.training.families import role_of
 from services.trainer.training.publish import normal_name
 from shared.images import ImageStore
 from tests.job_runs import JobRuns, Ran, job_runs
@@ -71,7 +71,7 @@ async def test_a_lora_round_starts_from_merged_weights_with_a_fresh_adapter(
     assert {name.rsplit(".", 2)[-2] for name in adapter if "lora" in name} == {"lora_A", "lora_B"}
     before = {normal_name(n): t for n, t in load_file(folder / "student" / "model.safetensors").items()}
     moved = {name for name, tensor in first.weights.items() if not tensor.equal(before[name])}
-    assert {role_of(name) for name in moved} == {"projector", "language"}
+    assert {role_of("llava", name) for name in moved} == {"projector", "language"}
     assert not [name for name in moved if name.endswith("lm_head.weight")]
     assert torch.allclose(*_merged_by_hand(before, first.weights, adapter), atol=1e-5)
     second = await runs.run(first.checkpoint, folder / "train.jsonl", {}, seed=4, **asked)
@@ -109,7 +109,7 @@ async def test_stage_one_trains_the_projector_alone_whatever_the_sharding(
     made = await runs.run(folder / "student", folder / "train.jsonl", settings, stage="pretrain")
     before = {normal_name(n): t for n, t in load_file(folder / "student" / "model.safetensors").items()}
     moved = {name for name, tensor in made.weights.items() if not tensor.equal(before[name])}
-    assert {role_of(name) for name in moved} == {"projector"}
+    assert {role_of("llava", name) for name in moved} == {"projector"}
 
 
 async def test_runs_are_tracked(runs: JobRuns, folder: Path) -> None:

@@ -90,15 +90,15 @@ def test_pretraining_changes_the_projector_alone(trainer: TrainerProcess, file_i
 
 def changed(before: dict[str, Any], after: dict[str, Any]) -> set[str]:
     """The parts of the model with changed tensors; every trained matrix must have changed."""
-    from services.trainer.training.groups import role_of
+    from services.trainer.training.families import role_of
     from services.trainer.training.publish import normal_name
 
     renamed = {normal_name(name): tensor for name, tensor in before.items()}
     assert renamed.keys() == after.keys()
     assert any(name.find("vision_tower.vision_model.") >= 0 for name in after)
     moved = {name for name in after if not renamed[name].equal(after[name])}
-    roles = {role_of(name) for name in moved}
-    still = {n for n in after if role_of(n) in roles and n not in moved and after[n].dim() > 1}
+    roles = {role_of("llava", name) for name in moved}
+    still = {n for n in after if role_of("llava", n) in roles and n not in moved and after[n].dim() > 1}
     assert not still
     return roles
 

@@ -16,7 +16,6 @@ from comd.engine.pictures import Pictures, prepare_any, prepare_llava
 from comd.engine.sampling import SeededSampling, gumbel
 from services.trainer.records import IGNORED
 from services.trainer.training.collator import Collator
-from services.trainer.training.groups import role_of, set_trainable
 from services.trainer.training.prepare import Preparation
 from shared.errors import BadRequest, ConfigError, Unprocessable
 from shared.images import ImageStore
@@ -203,13 +202,3 @@ def test_pretraining_needs_a_picture_in_every_line(student: LoadedModel, tmp_pat
     assert preparation(student).file(file).counts.records == 1
     with pytest.raises(Unprocessable, match="line 1: stage pretrain needs a picture"):
         preparation(student, needs_picture=True).file(file)
-
-
-def test_stages_train_what_they_should(student: LoadedModel, tmp_path: Path) -> None:
-    model = load("own", student.folder, None).model
-    assert {role_of(name) for name in set_trainable(model, "pretrain")} == {"projector"}
-    assert {role_of(name) for name in set_trainable(model, "tune")} == {"projector", "language"}
-    frozen = {role_of(name) for name, p in model.named_parameters() if not p.requires_grad}
-    assert frozen == {"vision"}
-    with pytest.raises(ConfigError, match="found no projector and no vision"):
-        set_trainable(model.model.language_model, "tune")

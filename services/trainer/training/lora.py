@@ -7,7 +7,7 @@ from typing import Any
 
 from services.trainer.plan import Plan
 from services.trainer.settings import LORA
-from services.trainer.training.groups import linear_names, projector_modules
+from services.trainer.training.families import linear_names, projector_modules
 
 
 def with_adapter(model: Any, plan: Plan) -> Any:
@@ -19,8 +19,8 @@ def with_adapter(model: Any, plan: Plan) -> Any:
         r=given.lora_rank or LORA["lora_rank"],
         lora_alpha=given.lora_alpha or LORA["lora_alpha"],
         lora_dropout=LORA["lora_dropout"] if given.lora_dropout is None else given.lora_dropout,
-        target_modules=linear_names(model),
-        modules_to_save=projector_modules(model),
+        target_modules=linear_names(model, families=plan.families),
+        modules_to_save=projector_modules(model, plan.families),
     )
     # An adapter in another precision than its base cannot be sharded by ZeRO-3.
     adapted = get_peft_model(model, config, autocast_adapter_dtype=plan.devices.dtype == "fp32")

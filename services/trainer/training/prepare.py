@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from comd.engine.dialogue import Rendered, Renderer
+from comd.engine.model import load_renderer
 from comd.engine.pictures import Picture, Pictures
 from services.trainer import endings, records
 from services.trainer.chat import Record, parse_line
@@ -24,12 +25,10 @@ def main(arguments: dict[str, Any]) -> None:
     """Prepare this process's share of the training file."""
     plan = Plan(**arguments)
     with endings.told(plan.folder):
-        from transformers import AutoProcessor
-
-        processor = AutoProcessor.from_pretrained(plan.model)
-        pictures = Pictures(processor, ImageStore(plan.image_store))
+        renderer = load_renderer(plan.model)
+        pictures = Pictures(renderer.processor, ImageStore(plan.image_store))
         limit = plan.hyperparameters.max_length
-        preparation = Preparation(Renderer(processor), pictures, limit, plan.seed, plan.stage == "pretrain")
+        preparation = Preparation(renderer, pictures, limit, plan.seed, plan.stage == "pretrain")
         number, total = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
         preparation.file(plan.training_file, number, total).write(plan.prepared, number)
 

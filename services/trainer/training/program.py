@@ -9,9 +9,10 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from transformers import AutoProcessor, Trainer, set_seed
+from transformers import Trainer, set_seed
 
-from comd.engine.pictures import Pictures
+from comd.engine.pictures import Pictures, blank
+from comd.engine.processor import copy_processor, load_processor
 from services.trainer import durable, endings, training_states
 from services.trainer.plan import Plan
 from services.trainer.training.arguments import training_arguments
@@ -46,7 +47,6 @@ def _run(plan: Plan, started: float) -> None:
     steps = plan.hyperparameters.n_epochs * steps_per_epoch
     set_seed(plan.seed % 2**32)
     arguments = training_arguments(plan, steps)  # before the model: under ZeRO-3 they decide how it is loaded
-    processor = AutoProcessor.from_pretrained(plan.model)
     order = _order(plan, examples)
     progress = _progress(plan, examples)
     stops = StopsWhenAsked(plan.stop)
@@ -57,7 +57,7 @@ def _run(plan: Plan, started: float) -> None:
         model=load_student(plan),
         args=arguments,
         train_dataset=examples,
-        data_collator=_collator(plan, processor),
+        data_collator=_collator(plan, examples),
         callbacks=callbacks,
     )
     if trainer.is_world_process_zero():
@@ -67,7 +67,7 @@ def _run(plan: Plan, started: float) -> None:
         if trainer.is_world_process_zero():
             endings.say(plan.folder, endings.Ending("paused", "stopped after a step, as asked"))
         return
-    _save(plan, trainer, processor, examples, progress.losses)
+    _save(plan, trainer, examples, progress.losses)
 
 
 class StudentTrainer(Trainer):  # type: ignore[misc]
@@ -106,9 +106,11 @@ def _order(plan: Plan, examples: Examples) -> GroupedByLength | None:
     return GroupedByLength(examples.lengths, plan.hyperparameters.batch_size, plan.seed)
 
 
-def _collator(plan: Plan, processor: Any) -> Collator:
+def _collator(plan: Plan, examples: Examples) -> Collator:
+    processor = load_processor(plan.model)
     pictures = Pictures(processor, ImageStore(plan.image_store))
-    return Collator(pictures, processor.tokenizer.pad_token_id or 0)
+    stand_in = blank(processor) if examples.has_pictures else None
+    return Collator(pictures, processor.tokenizer.pad_token_id or 0, stand_in)
 
 
 def _progress(plan: Plan, examples: Examples) -> WritesProgress:
@@ -139,10 +141,10 @@ def _say_what_is_ready(
     )
 
 
-def _save(plan: Plan, trainer: Any, processor: Any, examples: Examples, losses: list[float]) -> None:
+def _save(plan: Plan, trainer: Any, examples: Examples, losses: list[float]) -> None:
     trainer.save_model(str(plan.weights))
     if trainer.is_world_process_zero():
-        processor.save_pretrained(plan.weights)
+        copy_processor(plan.model, plan.weights)
         training_states.flush(plan.weights)
         trained = {
             "train_loss": sum(losses) / max(len(losses), 1),

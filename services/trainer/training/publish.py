@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from comd.engine.model import load
+from comd.engine.processor import copy_processor
 from services.trainer import durable, endings, training_states
 from services.trainer.checkpoints import MARKER
 from services.trainer.plan import Plan
@@ -17,6 +18,7 @@ from services.trainer.training.card import card
 
 CARD = "README.md"  # where model hubs look for it
 ADAPTER = "adapter"
+LEVEL_LEFT_OUT = {"clip_vision_model", "siglip_vision_model"}  # towers that transformers 5 saves otherwise
 KEPT_OUT = {MARKER, CARD}  # of the content that names a checkpoint
 
 
@@ -58,14 +60,15 @@ def _save(plan: Plan, draft: Path, base: str) -> None:
     # transformers saves under the names that it read, and ZeRO-3's are wrong; without this it takes its own.
     vars(model).pop("_weight_conversions", None)
     model.save_pretrained(draft, max_shard_size="1TB")  # one file, so that its names can be mended
-    loaded.renderer.processor.save_pretrained(draft)
-    normalise_names(draft / "model.safetensors")
+    copy_processor(plan.model, draft)
+    if model.config.vision_config.model_type in LEVEL_LEFT_OUT:
+        normalise_names(draft / "model.safetensors")
     if adapted:
         lora.publish_adapter(plan.weights, draft / ADAPTER, base)
 
 
 def normalise_names(path: Path) -> None:
-    """Put back the level `vision_model.` that transformers 5 leaves out of CLIP towers and vLLM wants."""
+    """Put back the level `vision_model.` that transformers 5 leaves out of CLIP and SigLIP towers and vLLM wants."""
     from safetensors import safe_open
     from safetensors.torch import save_file
 

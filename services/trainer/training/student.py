@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from services.trainer.plan import Plan
-from services.trainer.training.groups import set_trainable
+from services.trainer.training.families import set_trainable
 from services.trainer.training.lora import with_adapter
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -22,7 +22,7 @@ def load_student(plan: Plan) -> Any:
     model.config.use_cache = False
     if plan.adaptation == "lora":
         return with_adapter(model, plan)
-    set_trainable(model, plan.stage)
+    set_trainable(model, plan.stage, plan.families)
     return model
 
 
