@@ -16,7 +16,7 @@ from services.trainer.launch.warm_parent import Program, WarmParent
 from services.trainer.lease import Lease
 from services.trainer.plan import plan_of, rendezvous
 from services.trainer.progress import Progress
-from services.trainer.serving.student_engine import StudentEngine
+from services.trainer.serving.engine import Engine
 from services.trainer.settings import TrainerSettings
 from shared import logs
 from shared.errors import ComdError
@@ -34,7 +34,7 @@ class Runner:
         self,
         settings: TrainerSettings,
         parent: WarmParent,
-        engine: StudentEngine,
+        engine: Engine,
         stores: tuple[Files, Jobs, Checkpoints],
         lease: Lease,
     ):
