@@ -66,7 +66,6 @@ class VllmEngine:
     async def sleep(self) -> None:
         """Give back the devices' memory: by vLLM's sleep mode, or else by its end. On a CPU it may stay."""
         self.release()
-        self.swap = {}
         if not self.process.running or self._asleep or not self.process.on_gpu:
             return
         if not self.process.can_sleep:
