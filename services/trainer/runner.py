@@ -16,7 +16,7 @@ from services.trainer.launch.warm_parent import Program, WarmParent
 from services.trainer.lease import Lease
 from services.trainer.plan import plan_of, rendezvous
 from services.trainer.progress import Progress
-from services.trainer.serving.engine import Engine
+from services.trainer.serving.engine import CanaryDisagrees, Engine
 from services.trainer.settings import TrainerSettings
 from shared import logs
 from shared.errors import ComdError
@@ -100,12 +100,14 @@ class Runner:
     async def _load(self, checkpoint: str) -> None:
         try:
             await self.engine.load(checkpoint, self.checkpoints.path(checkpoint))
+        except CanaryDisagrees:
+            raise  # asking again would not help
         except ComdError as error:
             log.error("load_failed", checkpoint=checkpoint, error=error.message)
             await asyncio.sleep(1)
 
     async def _job(self, job: Job) -> None:
-        self.engine.release()
+        await self.engine.sleep()
         self.jobs.move(job.id, "running", metrics={}, error=None)
         job_running.set(1)
         log.info("job_started", job=job.id, stage=job.asked.stage, model=job.asked.model)
@@ -114,6 +116,7 @@ class Runner:
             if self.lease.entry(job.owner) is not None:  # else it was given back, and nobody waits to ask
                 self.lease.ask(job.owner, checkpoint, time.time())
                 await self._load(checkpoint)
+                self.jobs.note(job.id, {"swap": dict(self.engine.swap)})
             tokens = self.jobs.get(job.id).metrics.get("trained_tokens")
             self.jobs.move(job.id, "succeeded", fine_tuned_model=checkpoint, trained_tokens=tokens)
         except Cancelled:
@@ -149,6 +152,8 @@ class Runner:
             "checkpoints": str(self.checkpoints.folder),
             "about": {**about, "job": job.id},
             "result": str(folder / "published"),
+            "training_file": str(self.files.path(job.asked.training_file)),
+            "image_store": self.settings.image_store,
         }
         publishing = await self.parent.run("publish", arguments, folder / "log.txt")
         await self._until_over(publishing, job, progress)

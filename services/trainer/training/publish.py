@@ -6,25 +6,40 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from comd.engine.model import load
 from services.trainer import durable
 from services.trainer.checkpoints import MARKER
+from services.trainer.serving import probes
+from services.trainer.serving.probes import CANARY
+from services.trainer.training.canary import canary_prompts, make_canary
+from shared.images import ImageStore
+from shared.types import JsonObject
 
-KEPT_OUT = {MARKER, "training_args.bin", "README.md"}
+KEPT_OUT = {MARKER, CANARY, "training_args.bin", "README.md"}
 
 
 def main(arguments: dict[str, Any]) -> None:
     """A forked process: reload the gathered weights in one plain process and publish them."""
-    checkpoint = publish(Path(arguments["weights"]), Path(arguments["checkpoints"]), arguments["about"])
+    questions = canary_prompts(Path(arguments["training_file"]))
+    store = ImageStore(arguments["image_store"])
+    paths = Path(arguments["weights"]), Path(arguments["checkpoints"])
+    checkpoint = publish(*paths, arguments["about"], questions, store)
     Path(arguments["result"]).write_text(checkpoint)
 
 
-def publish(weights: Path, checkpoints: Path, about: dict[str, Any]) -> str:
-    """Save the model again, normalised, and move it to its name. Gives the checkpoint's id."""
-    loaded = load("published", weights, None)
+def publish(
+    weights: Path,
+    checkpoints: Path,
+    about: dict[str, Any],
+    questions: Sequence[list[JsonObject]] = (),
+    store: ImageStore | None = None,
+) -> str:
+    """Save the model again, normalised, with its canary, and move it to its name. Gives the checkpoint's id."""
+    loaded = load("published", weights, store)
     draft = checkpoints / f".draft-{os.getpid()}"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
@@ -34,6 +49,7 @@ def publish(weights: Path, checkpoints: Path, about: dict[str, Any]) -> str:
     loaded.model.save_pretrained(draft, max_shard_size="1TB")  # one file, so that its names can be mended
     loaded.renderer.processor.save_pretrained(draft)
     normalise_names(draft / "model.safetensors")
+    probes.write(draft, make_canary(loaded, questions))
     digest = content_hash(draft)
     name = f"ckpt-{digest[:16]}"
     final = checkpoints / name
