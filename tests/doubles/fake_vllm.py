@@ -23,6 +23,7 @@ class FakeVllm:
         self.model, self.asked = model, model.parent / "requests.txt"
         self.weights: str | None = self.read()
         self.paused = False
+        self.slept = 0
 
     def read(self) -> str:
         return (self.model / "model.safetensors").read_text()
@@ -36,6 +37,8 @@ class FakeVllm:
         self.note("chat " + json.dumps(body))
         while self.paused:  # the real one lets requests wait as well
             await asyncio.sleep(0.01)
+        slept = self.slept
+        await asyncio.sleep(0.2 if body.get("user") == "slow" else 0)
         text, _, logprob = (self.weights or "garbage|0").partition("|")
         shown = text[: body["max_tokens"]]
         ended = len(shown) == len(text) < body["max_tokens"]
@@ -54,7 +57,7 @@ class FakeVllm:
         tokens = [{"token": character, "logprob": float(logprob)} for character in shown]
         choice = {
             "message": {"role": "assistant", "content": shown},
-            "finish_reason": "stop" if ended else "length",
+            "finish_reason": "abort" if slept != self.slept else "stop" if ended else "length",
             "logprobs": {"content": tokens} if body.get("logprobs") else None,
         }
         whole = json.dumps({**head, "choices": [choice]}, separators=(",", ":"))
@@ -64,7 +67,7 @@ class FakeVllm:
         path = request.path_qs
         self.note(path + " " + await request.text())
         if path.startswith("/sleep"):
-            self.paused = True
+            self.paused, self.slept = True, self.slept + 1
             self.weights = None if "level=2" in path else self.weights
         elif path.startswith("/wake_up"):
             self.paused = "tags=weights" in path

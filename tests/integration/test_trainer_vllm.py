@@ -120,6 +120,20 @@ async def test_on_a_gpu_it_sleeps_during_a_job(
     ]
 
 
+async def test_an_answer_cut_short_by_a_job_does_not_pass_for_a_whole_one(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VLLM_FAKE_DEVICE", "cuda")
+    engine = make()
+    await engine.load("ckpt-1", checkpoint(tmp_path, "1", "old"))
+    body = {"model": "ckpt-1", "messages": [user(None, "x")], "max_tokens": 9, "user": "slow"}
+    running = asyncio.create_task(engine.ask(orjson.dumps(body)))
+    await asyncio.sleep(0.05)
+    await engine.sleep()
+    with pytest.raises(EngineUnavailable, match="cut short"):
+        await running
+
+
 async def test_a_gpu_without_sleep_mode_is_given_back_by_ending(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,14 @@ from services.trainer.serving.canary import Disagreement, check
 from services.trainer.serving.engine import CanaryDisagrees, Swap, record, refused
 from services.trainer.serving.probes import Probe
 from services.trainer.serving.vllm_process import VllmProcess
-from services.trainer.serving.vllm_request import Student, named, named_stream, request, student_of
+from services.trainer.serving.vllm_request import (
+    Student,
+    check_whole,
+    named,
+    named_stream,
+    request,
+    student_of,
+)
 from services.trainer.serving.wire import Answer, Wire
 from services.trainer.settings import VllmSettings
 from shared.errors import EngineUnavailable
@@ -82,6 +89,7 @@ class VllmEngine:
         student = self._loading_or_loaded()
         passed = request(body, student, self.store)
         answer = await self._wire().request("POST", "/v1/chat/completions", passed)
+        check_whole(answer.body)
         return Answer(answer.status, answer.headers, named(answer.body, student))
 
     async def stream(self, body: bytes) -> tuple[Answer, AsyncIterator[bytes]]:

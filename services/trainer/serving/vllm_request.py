@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from shared.errors import BadRequest
+from shared.errors import BadRequest, EngineUnavailable
 from shared.images import ImageStore
 from shared.messages import resolve_images
 from shared.types import JsonObject
@@ -94,6 +94,12 @@ def _part(part: Any, where: str, student: Student) -> JsonObject:
         url = holder.get("url") if isinstance(holder, dict) else holder
         return {"type": "image_url", "image_url": {"url": url}}
     raise BadRequest(f"{where}: expected a part of type text or image_url, got {str(part)[:60]!r}")
+
+
+def check_whole(body: bytes) -> None:
+    """EngineUnavailable where vLLM cut the answer short to sleep: it would else pass for a whole one."""
+    if b'"finish_reason":"abort"' in body:
+        raise EngineUnavailable("the answer was cut short, because a job takes the devices; ask again")
 
 
 def named(body: bytes, student: Student) -> bytes:
