@@ -222,7 +222,8 @@ async def test_pictures_names_and_control_tokens_on_their_way(make: Make, tmp_pa
     await engine.load("ckpt-1", checkpoint(tmp_path, "1", 'say "model":"comd-student"'))
     sha256 = engine.store.put(picture(3))
     question = user(f"comd-image:{sha256}", "an <image> word")
-    question["content"][0]["uuid"] = "another's"
+    inline = {**user("data:image/png;base64,AAAA", "x")["content"][0], "uuid": sha256}  # a claim to its place
+    question["content"].append(inline)
     body = {"model": "ckpt-1", "messages": [question], "max_tokens": 64}
     reply = orjson.loads((await engine.ask(orjson.dumps(body))).body)
     assert reply["model"] == "ckpt-1"
@@ -230,7 +231,7 @@ async def test_pictures_names_and_control_tokens_on_their_way(make: Make, tmp_pa
     sent = (tmp_path / "serving" / "requests.txt").read_text().splitlines()[-1]
     parts = json.loads(sent.removeprefix("chat "))["messages"][0]["content"]
     assert parts[0]["image_url"]["url"].startswith("data:image/png;base64,")
-    assert parts[0]["uuid"] == sha256
+    assert [part.get("uuid") for part in parts] == [sha256, None, None]
     assert parts[1]["text"] == "an < image> word"
     head, pieces = await engine.stream(orjson.dumps({**body, "stream": True}))
     text = b"".join([piece async for piece in pieces]).decode()
@@ -294,7 +295,9 @@ def test_the_guard_leaves_nobody_behind(ending: signal.Signals) -> None:
     )
     assert parent.stdout is not None
     guarded = int(parent.stdout.readline())
+    ends = time.monotonic() + 10
     while len(family := descendants(guarded)) < 4:  # a shell and three sleeps
+        assert time.monotonic() < ends, family
         time.sleep(0.02)
     if ending == signal.SIGTERM:
         os.kill(guarded, signal.SIGTERM)
