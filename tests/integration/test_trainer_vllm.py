@@ -14,7 +14,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from services.trainer.serving import probes, vllm_process
+from services.trainer.serving import probes, vllm_command
 from services.trainer.serving.engine import CanaryDisagrees
 from services.trainer.serving.probes import Probe
 from services.trainer.serving.vllm_engine import VllmEngine
@@ -212,9 +212,11 @@ async def test_what_vllm_sees(make: Make, tmp_path: Path, monkeypatch: pytest.Mo
     assert seen >= {"CUDA_VISIBLE_DEVICES", "HF_HUB_OFFLINE", "DO_NOT_TRACK", "VLLM_NO_USAGE_STATS"}
     assert started["flags"][-2:] == ["--seed", "1"]
     assert "--port" not in started["flags"]
-    sockets = vllm_process.private_folder(tmp_path / "serving")
+    sockets = vllm_command.private_folder(tmp_path / "serving")
     assert stat.S_IMODE(sockets.stat().st_mode) == 0o700
     assert (sockets / "http").is_socket()
+    await engine.close()
+    assert not sockets.exists()
 
 
 async def test_pictures_names_and_control_tokens_on_their_way(make: Make, tmp_path: Path) -> None:
@@ -278,10 +280,10 @@ async def test_a_start_that_fails_says_why(
 
 
 def test_a_folder_of_sockets_that_others_may_enter_is_refused(tmp_path: Path) -> None:
-    folder = vllm_process.private_folder(tmp_path)
+    folder = vllm_command.private_folder(tmp_path)
     folder.chmod(0o755)
     with pytest.raises(ConfigError, match="only we may enter"):
-        vllm_process.private_folder(tmp_path)
+        vllm_command.private_folder(tmp_path)
     folder.rmdir()
 
 

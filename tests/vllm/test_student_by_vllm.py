@@ -18,7 +18,7 @@ import pytest
 from comd.engine.dialogue import parse
 from comd.engine.generate import decode_by_transformers
 from comd.engine.model import LoadedModel, Row, load
-from services.trainer.serving.vllm_process import private_folder
+from services.trainer.serving.vllm_command import private_folder
 from shared.images import ImageStore
 from tests.acceptance.test_training import API, TrainerProcess, until
 from tests.tiny_student import make_student, picture, training_file, user

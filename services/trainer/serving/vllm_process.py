@@ -5,19 +5,16 @@ development routes ask nobody for a key.
 
 import asyncio
 import contextlib
-import hashlib
 import os
-import re
-import stat
+import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import orjson
 
-from services.trainer.serving.vllm_request import SERVED_NAME
+from services.trainer.serving.vllm_command import arguments, environment, private_folder
 from services.trainer.serving.wire import Wire
 from services.trainer.settings import VllmSettings
 from shared import logs
@@ -31,11 +28,6 @@ PLATFORM = (
     "print(json.dumps({'device': p.device_type, 'sleep': p.is_sleep_mode_available()}))"
 )
 STOP_WITHIN_S = 15.0
-# All that vLLM sees of our environment: neither our keys nor our Python paths.
-PASSED_ON = re.compile(
-    r"(PATH|HOME|USER|LOGNAME|LANG|TZ|TMPDIR|LD_LIBRARY_PATH|LD_PRELOAD|(LC|XDG|CUDA|NVIDIA|NCCL|GLOO|ROCR|HIP|HSA"
-    r"|OMP|MKL|KMP|TORCH|TORCHINDUCTOR|TRITON|VLLM)_(?!API_KEY).*|HF_HOME)"
-)
 
 
 class VllmProcess:
@@ -62,14 +54,14 @@ class VllmProcess:
         for left in sockets.iterdir():
             left.unlink()
         socket = sockets / "http"
-        command = [str(self.settings.python), *self._arguments(model, dtype, socket)]
+        command = [str(self.settings.python), *arguments(self.settings, self.can_sleep, model, dtype, socket)]
         with self.log_file.open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-I", str(GUARD), str(os.getpid()), *command),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env=self._environment(sockets),
+                env=environment(sockets),
                 cwd=sockets,
                 start_new_session=True,
             )
@@ -94,9 +86,11 @@ class VllmProcess:
             await process.wait()
 
     async def close(self) -> None:
+        """End it for good, and leave no sockets."""
         await self.stop()
         if self._watch is not None:
             await self._watch
+            shutil.rmtree(private_folder(self.home), ignore_errors=True)
 
     async def _until_ended(self, process: asyncio.subprocess.Process) -> None:
         status = await process.wait()
@@ -125,7 +119,7 @@ class VllmProcess:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env=self._environment(None),
+            env=environment(None),
         )
         out, err = await process.communicate()
         if process.returncode:
@@ -138,50 +132,6 @@ class VllmProcess:
         self.on_gpu, self.can_sleep = platform["device"] != "cpu", bool(platform["sleep"])
         self._known_platform = True
 
-    def _arguments(self, model: Path, dtype: str, socket: Path) -> list[str]:
-        settings = self.settings
-        given = {
-            "--model": model,
-            "--served-model-name": SERVED_NAME,
-            "--uds": socket,
-            "--dtype": dtype,
-            "--generation-config": "vllm",  # else a model's own sampling defaults would cut answers short
-            "--tensor-parallel-size": settings.tensor_parallel_size,
-            "--gpu-memory-utilization": settings.gpu_memory_utilization,
-            "--max-model-len": settings.max_model_len,
-        }
-        flags = [str(part) for flag, value in given.items() if value is not None for part in (flag, value)]
-        flags += ["--enable-sleep-mode"] if self.can_sleep else []
-        return ["-m", "vllm.entrypoints.openai.api_server", *flags, *settings.flags]
-
-    def _environment(self, sockets: Path | None) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if PASSED_ON.fullmatch(name)}
-        ours = {
-            "HF_HUB_OFFLINE": "1",
-            "VLLM_NO_USAGE_STATS": "1",
-            "DO_NOT_TRACK": "1",
-            "VLLM_HOST_IP": "127.0.0.1",
-        }
-        if sockets is not None:  # its processes talk to each other by sockets of their own
-            ours |= {"VLLM_RPC_BASE_PATH": str(sockets), "VLLM_SERVER_DEV_MODE": "1"}
-        return {**kept, **ours}
-
     def _last_words(self) -> str:
         text = self.log_file.read_text(errors="replace") if self.log_file.is_file() else ""
         return "\n".join(text.splitlines()[-12:])[-2000:]
-
-
-def private_folder(home: Path) -> Path:
-    """A short path, because socket paths end at 107 bytes; the same for the same home; closed to all others."""
-    name = hashlib.sha256(str(home.absolute()).encode()).hexdigest()[:12]
-    folder = Path(tempfile.gettempdir()) / f"comd-vllm-{os.geteuid()}-{name}"
-    with contextlib.suppress(FileExistsError):
-        folder.mkdir(mode=0o700)
-    found = folder.lstat()
-    if (
-        not stat.S_ISDIR(found.st_mode)
-        or found.st_uid != os.geteuid()
-        or stat.S_IMODE(found.st_mode) != 0o700
-    ):
-        raise ConfigError(f"{folder}: expected a folder that only we may enter (mode 0700); remove it")
-    return folder
