@@ -7,6 +7,7 @@ that the trainer published, else two tiny students. Out: seconds of each step, a
 import argparse
 import asyncio
 import json
+import re
 import tempfile
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
@@ -55,7 +56,7 @@ async def _measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         reloads = await _swaps(engine, students, options.reloads, engine.sleep)
         restarts = await _swaps(engine, students, options.restarts, engine.process.stop)
         return {
-            "device": torch.cuda.get_device_name() if engine.process.on_gpu else cpu_name(),
+            "device": _slug(torch.cuda.get_device_name()) if engine.process.on_gpu else cpu_name(),
             "weights_bytes": (students[0] / "model.safetensors").stat().st_size,
             "reload_s": _summary(reloads, "reload"),
             "restart_s": _summary(restarts, "restart"),
@@ -85,6 +86,10 @@ def _summary(swaps: Sequence[dict[str, Any]], how: str) -> dict[str, float]:
     assert {swap["how"] for swap in swaps} == {how}
     wholes = [sum(seconds for seconds in swap.values() if isinstance(seconds, float)) for swap in swaps]
     return {"median": round(median(wholes), 3), "min": round(min(wholes), 3), "max": round(max(wholes), 3)}
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 def _published(folder: Path, store: ImageStore, seed: int) -> Path:
