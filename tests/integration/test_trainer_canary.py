@@ -10,7 +10,7 @@ from comd.engine.model import LoadedModel, Row, load
 from services.trainer.serving import probes
 from services.trainer.training.canary import MARGIN_AND_TOLERANCE, canary_prompts, make_canary
 from shared.images import ImageStore
-from tests.tiny_student import make_student, training_file
+from tests.tiny_student import make_student, training_file, user
 
 
 @pytest.fixture
@@ -55,6 +55,11 @@ def test_an_answer_is_cut_before_a_near_tie(loaded: LoadedModel, tmp_path: Path)
     cut = make_canary(loaded, prompts)
     assert whole
     assert cut == []
+
+
+def test_a_question_that_fills_the_context_is_no_probe(loaded: LoadedModel) -> None:
+    long, short = user(None, "?" * 250), user(None, "?" * 200)  # of 256 tokens
+    assert [probe.messages for probe in make_canary(loaded, [[long], [short]])] == [[short]]
 
 
 def test_probes_are_kept_beside_the_weights(tmp_path: Path, loaded: LoadedModel) -> None:

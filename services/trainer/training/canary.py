@@ -10,7 +10,7 @@ import torch
 
 from comd.engine.dialogue import parse
 from comd.engine.model import LoadedModel
-from comd.engine.pictures import stack
+from comd.engine.pictures import Picture, stack
 from services.trainer import records
 from services.trainer.serving.probes import Probe
 from shared.types import JsonObject
@@ -38,7 +38,7 @@ def canary_prompts(training_file: Path, limit: int = MAX_PROBES) -> list[list[Js
 
 
 def make_canary(loaded: LoadedModel, prompts: Sequence[list[JsonObject]]) -> list[Probe]:
-    """Greedy answers to the first `MAX_PROBES` prompts; those that begin with a near-tie are left out."""
+    """Greedy answers to the first `MAX_PROBES` prompts; none to those that fill the context, or begin with a near-tie."""
     probes = [_probe(loaded, messages) for messages in prompts[:MAX_PROBES]]
     return [probe for probe in probes if probe is not None]
 
@@ -53,7 +53,12 @@ def _prompt(record: records.Record) -> list[JsonObject]:
 
 def _probe(loaded: LoadedModel, messages: list[JsonObject]) -> Probe | None:
     margin, tolerance = MARGIN_AND_TOLERANCE[loaded.model.dtype]
-    logits = _greedy_logits(loaded, messages)  # (T, V)
+    parsed = parse(messages)
+    pictures = [loaded.pictures.get(url) for url in parsed.image_urls]
+    prompt = loaded.renderer.prompt(parsed.messages, pictures)
+    if len(prompt) + MAX_TOKENS > loaded.max_length:
+        return None
+    logits = _greedy_logits(loaded, prompt, pictures)  # (T, V)
     best = logits.topk(2, dim=-1).values  # (T, 2)
     close = (best[:, 0] - best[:, 1] < margin).tolist()
     tokens = logits.argmax(-1).tolist()
@@ -69,13 +74,11 @@ def _probe(loaded: LoadedModel, messages: list[JsonObject]) -> Probe | None:
     return Probe(messages, text.split("\ufffd")[0], num_tokens, ended, mean, tolerance)
 
 
-def _greedy_logits(loaded: LoadedModel, messages: list[JsonObject]) -> torch.Tensor:
+def _greedy_logits(loaded: LoadedModel, prompt: list[int], pictures: list[Picture]) -> torch.Tensor:
     """The logits of each token of the greedy answer, stop token included: float32, (T, V)."""
     from transformers import GenerationConfig
 
-    parsed = parse(messages)
-    pictures = [loaded.pictures.get(url) for url in parsed.image_urls]
-    ids = torch.tensor([loaded.renderer.prompt(parsed.messages, pictures)])
+    ids = torch.tensor([prompt])
     model: Any = loaded.model
     inputs = {
         name: tensor.to(model.dtype) if tensor.is_floating_point() else tensor
