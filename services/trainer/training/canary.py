@@ -38,7 +38,7 @@ def canary_prompts(training_file: Path, limit: int = MAX_PROBES) -> list[list[Js
 
 
 def make_canary(loaded: LoadedModel, prompts: Sequence[list[JsonObject]]) -> list[Probe]:
-    """Greedy answers to the first `MAX_PROBES` prompts; none to those that fill the context, or begin with a near-tie."""
+    """Greedy answers to the first `MAX_PROBES` prompts, but for those too long, or that begin with a near-tie."""
     probes = [_probe(loaded, messages) for messages in prompts[:MAX_PROBES]]
     return [probe for probe in probes if probe is not None]
 
