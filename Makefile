@@ -11,8 +11,11 @@ STAMP := $(VENV)/.set-up
 # Where torch comes from. On many machines plain PyPI brings gigabytes of CUDA; the README says what to set.
 TORCH_INDEX_URL ?=
 TORCH := torch==2.13.0
+# vLLM pins its own torch: tests of it run it from an environment of its own.
+VLLM_VENV := $(abspath $(or $(COMD_VLLM_VENV),.venv-vllm))
+export TORCH_INDEX_URL
 
-.PHONY: help setup demo up test test-unit test-integration test-acceptance lint format bench clean
+.PHONY: help setup demo up test test-unit test-integration test-acceptance test-vllm lint format bench clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -45,6 +48,11 @@ test-integration: $(STAMP)
 
 test-acceptance: $(STAMP)
 	@$(PY) -m pytest tests/acceptance
+
+test-vllm: $(STAMP)  ## the student served by vLLM's CPU build, in an environment of its own (3.5 GB)
+	@$(PYTHON) tests/vllm/environment.py "$(VLLM_VENV)" || \
+		{ status=$$?; test $$status = 77 && echo "skipped: tests/vllm"; exit $$(( status == 77 ? 0 : status )); }; \
+	COMD_VLLM_VENV="$(VLLM_VENV)" $(PY) -m pytest tests/vllm
 
 lint: $(STAMP)  ## ruff and the type checker
 	@$(PY) -m ruff check .

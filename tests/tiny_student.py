@@ -20,14 +20,17 @@ TEMPLATE = (
 def make_student(
     folder: Path, seed: int = 0, hidden: int = 32, layers: int = 2, max_length: int = 256
 ) -> Path:
-    """A student of 60 thousand parameters whose tokens are characters; a picture is four tokens."""
+    """A student of 60 thousand parameters whose tokens are characters; a picture is four tokens.
+
+    Its head size is half of `hidden`: vLLM's CPU attention wants 32.
+    """
     import torch
     from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
     torch.manual_seed(seed)
     vision = CLIPVisionConfig(
-        hidden_size=32,
-        intermediate_size=64,
+        hidden_size=hidden,
+        intermediate_size=2 * hidden,
         num_hidden_layers=2,
         num_attention_heads=2,
         image_size=64,

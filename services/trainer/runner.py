@@ -16,7 +16,7 @@ from services.trainer.jobs import Job, Jobs, Status
 from services.trainer.launch.warm_parent import WarmParent
 from services.trainer.lease import Lease
 from services.trainer.plan import plan_of
-from services.trainer.serving.student_engine import StudentEngine
+from services.trainer.serving.engine import CanaryDisagrees, Engine
 from services.trainer.settings import TrainerSettings
 from services.trainer.steps import Cancelled, Paused, Steps, StopReason, clean, start_over
 from shared import logs
@@ -24,6 +24,7 @@ from shared.errors import ComdError, Conflict
 
 log = logs.get(__name__)
 FULL_DISK_PAUSE_S = 5.0
+WRONG_PAUSE_S = 30.0  # before an engine that serves a student wrongly is started once more
 RESERVED_BYTES = 1024 * 1024
 jobs_total = Counter("comd_trainer_jobs_total", "Finished fine-tuning jobs", ["status"])
 job_running = Gauge("comd_trainer_job_running", "1 while a fine-tuning job runs")
@@ -36,7 +37,7 @@ class Runner:
         self,
         settings: TrainerSettings,
         parent: WarmParent,
-        engine: StudentEngine,
+        engine: Engine,
         stores: tuple[Files, Jobs, Checkpoints],
         lease: Lease,
     ):
@@ -108,7 +109,11 @@ class Runner:
             await self._job(waiting[0])
             return True
         if holder.checkpoint is not None and holder.checkpoint != self.engine.loaded:
-            await self._load(holder.checkpoint)
+            try:
+                await self._load(holder.checkpoint)
+            except CanaryDisagrees as error:
+                log.error("student_served_wrongly", checkpoint=holder.checkpoint, error=error.message)
+                await asyncio.sleep(WRONG_PAUSE_S)
             return True
         return False
 
@@ -122,12 +127,14 @@ class Runner:
     async def _load(self, checkpoint: str) -> None:
         try:
             await self.engine.load(checkpoint, self.checkpoints.path(checkpoint))
+        except CanaryDisagrees:
+            raise  # asking again would not help
         except ComdError as error:
             log.error("load_failed", checkpoint=checkpoint, error=error.message)
             await asyncio.sleep(1)
 
     async def _job(self, job: Job) -> None:
-        self.engine.release()
+        await self.engine.sleep()
         self.jobs.move(job.id, "running", metrics={}, error=None)
         job_running.set(1)
         log.info("job_started", job=job.id, stage=job.asked.stage, model=job.asked.model)
@@ -172,6 +179,7 @@ class Runner:
         if self.lease.entry(job.owner) is not None:  # else it was given back, and nobody waits to ask
             self.lease.ask(job.owner, checkpoint, time.time())
             await self._load(checkpoint)
+            self.jobs.note(job.id, {"swap": dict(self.engine.swap)})
         tokens = self.jobs.get(job.id).metrics.get("trained_tokens")
         await self._settle(job, "succeeded", fine_tuned_model=checkpoint, trained_tokens=tokens)
         clean(self.jobs.folder(job.id))

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from services.trainer.training.families import Family
@@ -15,6 +15,19 @@ Attention = Literal["auto", "sdpa", "flash_attention_2", "eager"]
 LEARNING_RATES: dict[Stage, float] = {"pretrain": 2e-3, "tune": 2e-5}  # paper, section 4.1
 
 LORA = {"lora_rank": 128, "lora_alpha": 256.0, "lora_dropout": 0.05}  # the LLaVA recipe; the paper is silent
+
+
+class VllmSettings(BaseModel):
+    """How vLLM is started; environment `COMD_TRAINER_VLLM__*`. Its own variables (`VLLM_*`) reach it too."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    python: Path | None = Field(None, description="python of an environment of its own that has vLLM")
+    tensor_parallel_size: int = Field(1, ge=1, description="GPUs that share the student")
+    gpu_memory_utilization: float = Field(0.9, gt=0, le=1, description="its share of a GPU between jobs")
+    max_model_len: int | None = Field(None, ge=8, description="tokens; default: the student's own limit")
+    flags: list[str] = Field([], description="more of vLLM's flags, as on its command line")
+    start_timeout_s: float = Field(900.0, gt=0)
 
 
 class TrainerSettings(ProcessSettings):
@@ -56,10 +69,22 @@ class TrainerSettings(ProcessSettings):
     tracking: list[str] = Field(
         ["trackio"], description="where runs are tracked: trackio, wandb, mlflow, tensorboard; [] for nowhere"
     )
+    engine: Literal["embedded", "vllm"] = Field(
+        "embedded", description="what serves the student between jobs"
+    )
+    vllm: VllmSettings = VllmSettings()
     engine_threads: int = Field(1, ge=1)
     engine_max_batch: int = Field(128, ge=1)
     lease_ttl_s: float = Field(600.0, gt=0, description="an unused lease is given up after this")
     max_upload_bytes: int = Field(8 * 1024**3, ge=1)
+
+    @model_validator(mode="after")
+    def _vllm_has_a_python(self) -> "TrainerSettings":
+        if self.engine == "vllm" and (self.vllm.python is None or not self.vllm.python.is_file()):
+            raise ValueError(
+                f"vllm.python: engine vllm needs the python of an environment that has vLLM, got {self.vllm.python}"
+            )
+        return self
 
 
 class Hyperparameters(BaseModel):

@@ -13,7 +13,9 @@ from services.trainer.jobs import Asked, Job, Jobs
 from services.trainer.launch.warm_parent import WarmParent
 from services.trainer.lease import Lease
 from services.trainer.runner import Runner
+from services.trainer.serving.engine import Engine
 from services.trainer.serving.student_engine import StudentEngine
+from services.trainer.serving.vllm_engine import VllmEngine
 from services.trainer.serving.wire import Answer
 from services.trainer.settings import TrainerSettings
 from shared.errors import Conflict, EngineUnavailable
@@ -32,15 +34,22 @@ class Trainer:
         self.checkpoints = Checkpoints(folder / "checkpoints", settings.base_students)
         self.lease = Lease(folder / "lease.json", settings.lease_ttl_s, time.time())
         self.parent = WarmParent()
-        engine = {
+        self.engine = self._engine(folder)
+        stores = (self.files, self.jobs, self.checkpoints)
+        self.runner = Runner(settings, self.parent, self.engine, stores, self.lease)
+        self._loop: asyncio.Task[None] | None = None
+
+    def _engine(self, folder: Path) -> Engine:
+        settings = self.settings
+        if settings.engine == "vllm":
+            store = ImageStore(settings.image_store)
+            return VllmEngine(settings.vllm, store, folder / "serving", lambda: self.runner.wake())
+        embedded = {
             "image_store": settings.image_store,
             "threads": settings.engine_threads,
             "max_batch": settings.engine_max_batch,
         }
-        self.engine = StudentEngine(self.parent, engine, folder / "engine.log", lambda: self.runner.wake())
-        stores = (self.files, self.jobs, self.checkpoints)
-        self.runner = Runner(settings, self.parent, self.engine, stores, self.lease)
-        self._loop: asyncio.Task[None] | None = None
+        return StudentEngine(self.parent, embedded, folder / "engine.log", lambda: self.runner.wake())
 
     async def start(self) -> None:
         await self.parent.start()

@@ -44,7 +44,7 @@ async def server(*answers: bytes, close: bool = False) -> AsyncIterator[tuple[in
 
 async def test_connections_are_kept_and_used_again() -> None:
     async with server(OK, OK, CHUNKED) as (port, opened):
-        wire = Wire("127.0.0.1", port, "key")
+        wire = Wire(f"http://127.0.0.1:{port}", "key")
         assert [(await wire.request("GET", "/")).body for _ in range(3)] == [b"hi", b"hi", b"abcde"]
         assert len(opened) == 1
         await wire.close()
@@ -52,7 +52,7 @@ async def test_connections_are_kept_and_used_again() -> None:
 
 async def test_a_connection_that_was_closed_meanwhile_is_replaced() -> None:
     async with server(OK, OK, close=True) as (port, opened):
-        wire = Wire("127.0.0.1", port, "key")
+        wire = Wire(f"http://127.0.0.1:{port}", "key")
         assert (await wire.request("GET", "/")).status == 200
         assert (await wire.request("GET", "/")).status == 200
         assert len(opened) == 2
@@ -61,7 +61,7 @@ async def test_a_connection_that_was_closed_meanwhile_is_replaced() -> None:
 
 async def test_a_stream_gives_head_and_pieces() -> None:
     async with server(CHUNKED) as (port, _):
-        wire = Wire("127.0.0.1", port, "key")
+        wire = Wire(f"http://127.0.0.1:{port}", "key")
         head, pieces = await wire.stream("POST", "/", b"{}")
         assert (head.status, head.headers["x-kind"]) == (200, "c")
         assert b"".join([piece async for piece in pieces]) == b"abcde"
@@ -73,14 +73,14 @@ async def test_a_stream_gives_head_and_pieces() -> None:
 )
 async def test_a_broken_answer_is_an_engine_that_is_down(answer: bytes) -> None:
     async with server(answer, close=True) as (port, _):
-        wire = Wire("127.0.0.1", port, "key")
+        wire = Wire(f"http://127.0.0.1:{port}", "key")
         with pytest.raises(EngineUnavailable):
             await wire.request("GET", "/")
         await wire.close()
 
 
 async def test_nobody_there() -> None:
-    wire = Wire("127.0.0.1", free_port(), "key")
+    wire = Wire(f"http://127.0.0.1:{free_port()}", "key")
     with pytest.raises(EngineUnavailable, match="does not answer"):
         await wire.request("GET", "/")
     await wire.close()
@@ -88,7 +88,7 @@ async def test_nobody_there() -> None:
 
 async def test_silence_ends_with_the_timeout() -> None:
     async with server(b"HTTP/1.1 ") as (port, _):
-        wire = Wire("127.0.0.1", port, "key", timeout_s=0.05)
+        wire = Wire(f"http://127.0.0.1:{port}", "key", timeout_s=0.05)
         with pytest.raises(EngineUnavailable, match="does not answer"):
             await wire.request("GET", "/")
         await wire.close()

@@ -7,6 +7,7 @@ its answer.
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import aiohttp
 
@@ -23,13 +24,21 @@ class Answer:
 
 
 class Wire:
-    """Pooled connections to one host and port. EngineUnavailable where it does not answer."""
+    """Pooled connections to one engine, by TCP or by a unix socket. EngineUnavailable where it is silent."""
 
-    def __init__(self, host: str, port: int, key: str, timeout_s: float = 300.0):
+    def __init__(
+        self, url: str, key: str | None = None, socket: Path | None = None, timeout_s: float = 300.0
+    ):
+        connector = (
+            aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_ALIVE_S)
+            if socket is None
+            else aiohttp.UnixConnector(str(socket), limit=0, keepalive_timeout=KEPT_ALIVE_S)
+        )
         self._session = aiohttp.ClientSession(
-            f"http://{host}:{port}",
-            headers={"authorization": f"Bearer {key}", "content-type": "application/json"},
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_ALIVE_S),
+            url,
+            headers={"content-type": "application/json"}
+            | ({"authorization": f"Bearer {key}"} if key else {}),
+            connector=connector,
             timeout=aiohttp.ClientTimeout(total=None, sock_read=timeout_s),
             trust_env=False,
         )

@@ -13,13 +13,17 @@ from comd.engine.processor import copy_processor
 from services.trainer import durable, endings, training_states
 from services.trainer.checkpoints import MARKER
 from services.trainer.plan import Plan
+from services.trainer.serving import probes
+from services.trainer.serving.probes import CANARY
 from services.trainer.training import lora
+from services.trainer.training.canary import canary_prompts, make_canary
 from services.trainer.training.card import card
+from shared.images import ImageStore
 
 CARD = "README.md"  # where model hubs look for it
 ADAPTER = "adapter"
 LEVEL_LEFT_OUT = {"clip_vision_model", "siglip_vision_model"}  # towers that transformers 5 saves otherwise
-KEPT_OUT = {MARKER, CARD}  # of the content that names a checkpoint
+KEPT_OUT = {MARKER, CARD, CANARY}  # of the content that names a checkpoint
 
 
 def main(arguments: dict[str, Any]) -> None:
@@ -54,8 +58,10 @@ def publish(plan: Plan, checkpoints: Path, about: dict[str, Any]) -> str:
 
 def _save(plan: Plan, draft: Path, base: str) -> None:
     adapted = lora.is_adapter(plan.weights)
-    loaded = load("published", plan.model if adapted else plan.weights, None)
-    model = lora.merged(loaded.model, plan.weights) if adapted else loaded.model
+    loaded = load("published", plan.model if adapted else plan.weights, ImageStore(plan.image_store))
+    if adapted:
+        loaded.model = lora.merged(loaded.model, plan.weights).eval()
+    model = loaded.model
     model.config.use_cache = True
     # transformers saves under the names that it read, and ZeRO-3's are wrong; without this it takes its own.
     vars(model).pop("_weight_conversions", None)
@@ -63,6 +69,7 @@ def _save(plan: Plan, draft: Path, base: str) -> None:
     copy_processor(plan.model, draft)
     if model.config.vision_config.model_type in LEVEL_LEFT_OUT:
         normalise_names(draft / "model.safetensors")
+    probes.write(draft, make_canary(loaded, canary_prompts(plan.training_file)))
     if adapted:
         lora.publish_adapter(plan.weights, draft / ADAPTER, base)
 

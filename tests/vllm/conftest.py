@@ -1,0 +1,23 @@
+"""Where vLLM is for these tests: the python of another environment, which `make test-vllm` sets up."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.vllm.environment import default_folder, python_of
+
+
+@pytest.fixture(scope="session")
+def vllm_python() -> Path:
+    python = python_of(default_folder())
+    if not python.is_file():
+        pytest.skip(f"no {python}; `make test-vllm` sets it up")
+    return python
+
+
+@pytest.fixture(scope="session", autouse=True)
+def small_cache() -> object:
+    """A GiB for vLLM's cache instead of half of the memory."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
+        yield
