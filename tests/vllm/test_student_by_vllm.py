@@ -20,8 +20,8 @@ from comd.engine.generate import decode_by_transformers
 from comd.engine.model import LoadedModel, Row, load
 from services.trainer.serving.vllm_command import private_folder
 from shared.images import ImageStore
-from tests.acceptance.test_training import API, TrainerProcess, until
 from tests.tiny_student import make_student, picture, training_file, user
+from tests.trainer_process import API, TrainerProcess, until
 
 FLAGS = ["--enforce-eager", "--max-num-seqs", "16"]
 QUESTIONS = [(red, text) for red in range(0, 240, 20) for text in ("what red is it?", "red it is?")]
