@@ -82,3 +82,9 @@ class ConfigError(ComdError):
     """A setting that cannot be used; ends a process with exit status 2."""
 
     status, type, code = 422, "invalid_request_error", "bad_configuration"
+
+
+def told(value: object, most: int = 60) -> str:
+    """A wrong value as a message shows it: never whole where it is long."""
+    shown = repr(value)
+    return shown if len(shown) <= most else f"{shown[:most]}..."

@@ -9,10 +9,12 @@ from typing import BinaryIO
 
 BOM = b"\xef\xbb\xbf"
 BLANK = b" \t\r\n"
+QUOTE = ord('"')
 CHUNK_BYTES = 256 * 1024
 MAX_RECORD_BYTES = 32 * 1024 * 1024  # a picture of 20 MiB in base64, and its dialogue
 QUOTED = re.compile(rb'["\\]')
-STRUCTURE = re.compile(rb'["\[\]{},]')
+# a whole string at a time; a quote alone is one whose end lies in a later chunk
+STRUCTURE = re.compile(rb'"(?:[^"\\]++|\\.)*+"|["\[\]{},]', re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ class _Marks:
                 at += 1
             elif found[0] == b'"':
                 self._quoted = not self._quoted
-            else:
+            elif found[0][0] != QUOTE:
                 yield found.start(), found[0]
 
 

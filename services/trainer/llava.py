@@ -6,7 +6,8 @@ Messages stand where the turns stood, so that a fault found in one is told by th
 import re
 from typing import Any
 
-from services.trainer.chat import Fault, check_fields, told
+from services.trainer.message import Fault, check_fields
+from shared.errors import told
 from shared.types import IMAGE_SCHEME, JsonObject
 
 MARKER = "<image>"

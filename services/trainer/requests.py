@@ -4,17 +4,13 @@ import hashlib
 import secrets
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from services.trainer.hyperparameters import AUTO, hyperparameters
 from services.trainer.jobs import Asked
-from services.trainer.settings import LEARNING_RATES, LORA, Adaptation, Hyperparameters, Stage
-from shared.errors import Unprocessable
-from shared.settings import known_keys
+from services.trainer.settings import Adaptation, Stage
+from shared.errors import Unprocessable, told
 from shared.types import JsonObject
-
-AUTO = "auto"  # OpenAI's word for the default
-MULTIPLIER = "learning_rate_multiplier"  # OpenAI's: times the paper's rate of the stage
-TOLD = 60  # characters of a wrong value that a message shows
 
 
 class Supervised(BaseModel):
@@ -36,10 +32,8 @@ class Method(BaseModel):
             asked = given.get("type", "supervised")
             named = [name for name in ("dpo", "reinforcement") if name in (*given, asked)]
             if named or asked != "supervised":
-                name = named[0] if named else str(asked)[:TOLD]
-                raise ValueError(
-                    f"{name!r} is not supported; the student is trained by type supervised alone"
-                )
+                name = told(named[0] if named else asked)
+                raise ValueError(f"{name} is not supported; the student is trained by type supervised alone")
         return given
 
 
@@ -101,7 +95,7 @@ class JobRequest(BaseModel):
         for name in sorted(top.keys() & within.keys()):
             if top[name] != within[name]:
                 raise Unprocessable(
-                    f"hyperparameters.{name} is {_told(top[name])}, and {_told(within[name])} in method.supervised."
+                    f"hyperparameters.{name} is {told(top[name])}, and {told(within[name])} in method.supervised."
                     "hyperparameters; give it in one place (OpenAI's is the method)",
                     param=f"hyperparameters.{name}",
                 )
@@ -123,64 +117,3 @@ class LeaseRequest(BaseModel):
 
     owner: str = Field(min_length=1, max_length=200)
     checkpoint: str | None = None
-
-
-def hyperparameters(
-    given: JsonObject, stage: Stage = "tune", adaptation: Adaptation = "full"
-) -> Hyperparameters:
-    """Those given, else the paper's. Unprocessable names what is unknown, out of range or out of place."""
-    chosen = {name: value for name, value in given.items() if value != AUTO}
-    _check_names(chosen, stage, adaptation)
-    multiplier = chosen.pop(MULTIPLIER, None)
-    if multiplier is not None:
-        chosen["learning_rate"] = LEARNING_RATES[stage] * _factor(multiplier)
-    try:
-        return Hyperparameters(**{**(LORA if adaptation == "lora" else {}), **chosen})
-    except ValidationError as error:
-        found = error.errors(include_url=False)
-        said = "; ".join(f"{_field(item)}: {item['msg']}, got {_told(item['input'])}" for item in found)
-        raise Unprocessable(said, param=_field(found[0])) from error
-
-
-def _check_names(chosen: JsonObject, stage: Stage, adaptation: Adaptation) -> None:
-    known = known_keys(Hyperparameters)
-    if unknown := sorted(set(chosen) - set(known) - {MULTIPLIER}):
-        raise Unprocessable(
-            f"hyperparameters: unknown {', '.join(name[:TOLD] for name in unknown)}; allowed are "
-            f"{', '.join([*known, MULTIPLIER])}",
-            code="unknown_hyperparameter",
-            param=f"hyperparameters.{unknown[0][:TOLD]}",
-        )
-    if MULTIPLIER in chosen and "learning_rate" in chosen:
-        raise Unprocessable(
-            f"hyperparameters: learning_rate and {MULTIPLIER} both say what the rate is; give one of them",
-            param=f"hyperparameters.{MULTIPLIER}",
-        )
-    if adaptation == "lora" and stage == "pretrain":
-        raise Unprocessable(
-            "adaptation: stage pretrain trains the projector alone, so there is nothing for LoRA to adapt; use full",
-            param="adaptation",
-        )
-    if adaptation == "full" and (stray := sorted(set(chosen) & set(LORA))):
-        raise Unprocessable(
-            f"hyperparameters.{stray[0]} belongs to adaptation lora; this job's is full",
-            param=f"hyperparameters.{stray[0]}",
-        )
-
-
-def _factor(multiplier: Any) -> float:
-    if isinstance(multiplier, bool) or not isinstance(multiplier, int | float) or not 0 < multiplier < 1e9:
-        raise Unprocessable(
-            f"hyperparameters.{MULTIPLIER}: expected a number above 0 or {AUTO!r}, got {_told(multiplier)}",
-            param=f"hyperparameters.{MULTIPLIER}",
-        )
-    return float(multiplier)
-
-
-def _field(item: Any) -> str:
-    return ".".join(["hyperparameters", *map(str, item["loc"])])
-
-
-def _told(value: Any) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= TOLD else f"{shown[:TOLD]}..."

@@ -10,9 +10,10 @@ from typing import Any, BinaryIO
 import orjson
 
 from services.trainer import llava
-from services.trainer.chat import Fault, Record, decode, read_record, told
+from services.trainer.chat import Record, decode, read_record
 from services.trainer.json_stream import BLANK, Raw, cut
-from shared.errors import ComdError, Unprocessable
+from services.trainer.message import Fault
+from shared.errors import ComdError, Unprocessable, told
 from shared.images import data_url_bytes
 from shared.types import IMAGE_SCHEME
 

@@ -5,6 +5,7 @@ import io
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 import torch
 from PIL import Image
@@ -174,6 +175,19 @@ def test_examples_carry_labels_on_answers_only(
     assert batch["pixel_values"].shape == (4, 3, 64, 64)
     assert batch["input_ids"].shape == batch["labels"].shape == batch["attention_mask"].shape
     assert (batch["labels"][batch["attention_mask"] == 0] == IGNORED).all()
+
+
+def test_an_answer_of_weight_0_is_context_without_labels(
+    student: LoadedModel, store: ImageStore, tmp_path: Path
+) -> None:
+    file = training_file(tmp_path / "train.jsonl", store, 3)
+    line = orjson.loads(file.read_bytes().splitlines()[2])
+    line["messages"][1]["weight"] = 0
+    file.write_bytes(orjson.dumps(line))
+    (example,) = preparation(student).file(file, needs_picture=True).examples
+    text = student.renderer.tokenizer.decode([t for t in example.labels if t != IGNORED])
+    assert text == "none</s>"
+    assert "20</s>" in student.renderer.tokenizer.decode(example.input_ids)
 
 
 def test_long_records_are_split_and_single_long_turns_left_out(

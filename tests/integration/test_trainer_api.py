@@ -2,6 +2,7 @@
 client puts them: queued, paused, cancelled.
 """
 
+import asyncio
 import io
 import json
 import time
@@ -359,10 +360,11 @@ def test_a_stream_that_nobody_reads_any_more_is_let_go(client: openai.OpenAI, ur
 async def test_a_silent_stream_is_kept_open_by_comments(client: openai.OpenAI, trainer: Trainer) -> None:
     job = create(client, upload(client))
     pieces = event_stream(trainer.jobs, job.id, heartbeat_s=0.01)
-    assert (await anext(pieces)).startswith(b"id: ")
-    assert await anext(pieces) == b": the job goes on\n\n"
-    client.fine_tuning.jobs.pause(job.id)
-    assert b"Job paused" in await anext(pieces)
-    assert await anext(pieces) == b": the job goes on\n\n"
-    client.fine_tuning.jobs.cancel(job.id)
-    assert [piece[-8:] async for piece in pieces][-1] == b"[DONE]\n\n"
+    async with asyncio.timeout(10):
+        assert (await anext(pieces)).startswith(b"id: ")
+        assert await anext(pieces) == b": the job goes on\n\n"
+        client.fine_tuning.jobs.pause(job.id)
+        assert b"Job paused" in await anext(pieces)
+        assert await anext(pieces) == b": the job goes on\n\n"
+        client.fine_tuning.jobs.cancel(job.id)
+        assert [piece[-8:] async for piece in pieces][-1] == b"[DONE]\n\n"

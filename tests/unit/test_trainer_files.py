@@ -329,7 +329,7 @@ def test_llava_becomes_chat_lines(files: Files, sha256: str, write: Callable[[li
     assert (fourth.id, fourth.image) == ("12", None)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(
     st.lists(st.dictionaries(st.text(), st.recursive(st.text() | st.integers(), st.lists), max_size=3)),
     st.integers(0, 3),

@@ -11,8 +11,9 @@ from starlette.datastructures import QueryParams
 from services.trainer.api.jobs import chosen
 from services.trainer.api.pages import page
 from services.trainer.api.shapes import job_object
+from services.trainer.hyperparameters import hyperparameters
 from services.trainer.jobs import Job, Jobs
-from services.trainer.requests import JobRequest, hyperparameters
+from services.trainer.requests import JobRequest
 from services.trainer.settings import LORA, Hyperparameters
 from shared.errors import BadRequest, Unprocessable
 

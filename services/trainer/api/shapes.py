@@ -4,8 +4,8 @@
 
 import time
 
+from services.trainer.hyperparameters import MULTIPLIER
 from services.trainer.jobs import Job
-from services.trainer.requests import MULTIPLIER
 from services.trainer.settings import LEARNING_RATES
 from shared.types import JsonObject
 
