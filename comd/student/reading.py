@@ -6,6 +6,7 @@ Nothing is downloaded and no code of a model's folder is run: pickled weights ar
 import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +75,25 @@ def tokenizer(folder: Path) -> Any:
     # Without its files transformers would make an empty tokenizer of the model's class.
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
         raise ConfigError(f"{folder}: no tokenizer; expected one of {', '.join(TOKENIZER_FILES)}")
+    if not (folder / "tokenizer.json").is_file() and not (folder / "vocab.json").is_file():
+        _need_sentencepiece(folder)
     with _explained(folder, "a tokenizer"):
         return AutoTokenizer.from_pretrained(folder, **LOCAL)
+
+
+def _need_sentencepiece(folder: Path) -> None:
+    if lacking := [name for name in ("sentencepiece", "google.protobuf") if not _installed(name)]:
+        raise ConfigError(
+            f"{folder}: tokenizer.model alone, as Vicuna's, is read by sentencepiece and protobuf, and "
+            f"{' and '.join(lacking)} is missing: pip install sentencepiece protobuf, or add a tokenizer.json"
+        )
+
+
+def _installed(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:  # of the package above it
+        return False
 
 
 def image_processor(folder: Path) -> Any:
