@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from comd.commands import data, keys, runs, stack
+from comd.commands import data, keys, runs, stack, student
 from shared.errors import ComdError
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app.command("up")(stack.up)
 app.add_typer(data.app, name="data")
 app.add_typer(runs.app, name="run")
 app.add_typer(keys.app, name="key")
+app.add_typer(student.app, name="student")
 
 
 @app.command("demo")
