@@ -78,6 +78,12 @@ class EngineUnavailable(ComdError):
         self.retry_after_s = retry_after_s
 
 
+class DiskFull(ComdError):
+    """Nothing was written; the caller frees space and asks again."""
+
+    status, type, code = 507, "server_error", "disk_full"
+
+
 class ConfigError(ComdError):
     """A setting that cannot be used; ends a process with exit status 2."""
 

@@ -3,13 +3,16 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
 
+from services.trainer import endings
 from services.trainer.api.files import file_routes
 from services.trainer.api.jobs import job_routes
 from services.trainer.api.students import add_chat_route, lease_routes, model_routes
 from services.trainer.settings import TrainerSettings
 from services.trainer.trainer import Trainer
+from shared.errors import DiskFull
 from shared.keys import Keys, home
 from shared.service import Lifespan, Readiness, create_app
 
@@ -33,7 +36,14 @@ def app_of(trainer: Trainer, keys: Keys, lifespan: Lifespan | None = None) -> Fa
     async def probe() -> Readiness:
         return Readiness(True)
 
+    async def no_space(_: Request, error: Exception) -> JSONResponse:
+        if not endings.is_disk_full(error, trainer.folder):
+            raise error
+        full = DiskFull(f"nothing was kept: {endings.disk_full_message(trainer.folder, 'ask again')}")
+        return JSONResponse(full.body(), full.status)
+
     app = create_app("trainer", keys, probe, lifespan, trainer.settings.max_upload_bytes)
+    app.add_exception_handler(OSError, no_space)
     for routes in (file_routes, job_routes, lease_routes, model_routes):
         app.include_router(routes(trainer))
     add_chat_route(app.router, trainer)

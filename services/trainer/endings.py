@@ -85,11 +85,12 @@ def is_disk_full(error: BaseException, folder: Path) -> bool:
     return False
 
 
-def disk_full_message(folder: Path) -> str:
+def disk_full_message(folder: Path, then: str = "resume the job") -> str:
+    """What a person should know, and do."""
     free = shutil.disk_usage(folder).free
     return (
         f"the disk of {folder} is full ({free:,} bytes free); earlier checkpoints and training states are whole. "
-        "Free some space, then resume the job"
+        f"Free some space, then {then}"
     )
 
 

@@ -27,7 +27,7 @@ class Trainer:
     """The life of the trainer service below its HTTP routes."""
 
     def __init__(self, settings: TrainerSettings, folder: Path):
-        self.settings = settings
+        self.settings, self.folder = settings, folder
         folder.mkdir(parents=True, exist_ok=True)
         self.files = Files(folder / "files", ImageStore(settings.image_store), lambda: int(time.time()))
         self.jobs = Jobs(folder / "jobs")

@@ -212,6 +212,9 @@ def test_a_full_disk_pauses_the_job_and_harms_nothing(
         states = trainer.job_folder(job["id"]) / "states"
         assert [path for path in states.glob("checkpoint-*") if (path / MARKER).exists()]
         assert all((path / MARKER).exists() for path in states.glob("checkpoint-*"))
+        big = {"file": ("big.jsonl", (folder / "train.jsonl").read_bytes() * 400)}
+        refused = trainer.call("POST", "/v1/files", files=big, data={"purpose": "fine-tune"})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (507, "disk_full")
         (small_disk / "ballast").unlink()
         trainer.act(job["id"], "resume")
         done = trainer.over(job["id"])
