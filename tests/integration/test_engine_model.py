@@ -184,7 +184,7 @@ def test_an_answer_of_weight_0_is_context_without_labels(
     line = orjson.loads(file.read_bytes().splitlines()[2])
     line["messages"][1]["weight"] = 0
     file.write_bytes(orjson.dumps(line))
-    (example,) = preparation(student).file(file, needs_picture=True).examples
+    ((_, example),) = preparation(student, needs_picture=True).file(file).examples
     text = student.renderer.tokenizer.decode([t for t in example.labels if t != IGNORED])
     assert text == "none</s>"
     assert "20</s>" in student.renderer.tokenizer.decode(example.input_ids)
