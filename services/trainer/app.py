@@ -34,7 +34,7 @@ def app_of(trainer: Trainer, keys: Keys, lifespan: Lifespan | None = None) -> Fa
     """The routes over a trainer; without a lifespan nobody starts it, and its jobs stay queued."""
 
     async def probe() -> Readiness:
-        return Readiness(True)
+        return trainer.readiness()
 
     async def no_space(_: Request, error: Exception) -> JSONResponse:
         if not endings.is_disk_full(error, trainer.folder):

@@ -28,19 +28,23 @@ class Progress:
         self.job_id, self.path, self.jobs = job_id, path, jobs
         self.offset = 0
 
-    def go_on_from(self, step: int) -> None:
-        """Forget the lines of later steps, which will be written again, and take those before as read."""
-        kept = [line for line in _whole_lines(self.path) if line["kind"] != "trained"]
-        kept = [line for line in kept if line["kind"] != "step" or line["step"] <= step]
-        durable.write(self.path, b"".join(orjson.dumps(line) + b"\n" for line in kept if step))
-        self.offset = self.path.stat().st_size
-        for line in kept if step else []:
-            line.pop("kind")
-            self.jobs.note(self.job_id, line)
-
     @property
     def metrics(self) -> JsonObject:
         return self.jobs.get(self.job_id).metrics
+
+    def go_on_from(self, step: int) -> None:
+        """Forget the lines of later steps, which will be written again, and take those before as read."""
+        kept = [line for line in _whole_lines(self.path) if line["kind"] != "trained"] if step else []
+        kept = [line for line in kept if line["kind"] != "step" or line["step"] <= step]
+        durable.write(self.path, b"".join(orjson.dumps(line) + b"\n" for line in kept))
+        self.recall()
+
+    def recall(self) -> None:
+        """Take all lines as read: an earlier life of the service has told of them."""
+        for line in _whole_lines(self.path):
+            line.pop("kind")
+            self.jobs.note(self.job_id, line)
+        self.offset = self.path.stat().st_size
 
     def read(self) -> None:
         """Take what has been written since the last time."""

@@ -79,7 +79,9 @@ class Steps:
         try:
             if not (self.plan.prepared / "complete.json").is_file():
                 await self._prepare()
-            if not self.plan.trained.is_file():
+            if self.plan.trained.is_file():
+                self.progress.recall()
+            else:
                 await self._train()
             return await self._publish(about, checkpoints)
         except OSError as error:

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from services.trainer.checkpoints import Checkpoints
+from services.trainer.devices import devices_of
 from services.trainer.files import Files
 from services.trainer.jobs import Asked, Job, Jobs
 from services.trainer.launch.warm_parent import WarmParent
@@ -18,8 +19,9 @@ from services.trainer.serving.student_engine import StudentEngine
 from services.trainer.serving.vllm_engine import VllmEngine
 from services.trainer.serving.wire import Answer
 from services.trainer.settings import TrainerSettings
-from shared.errors import Conflict, EngineUnavailable
+from shared.errors import ConfigError, Conflict, EngineUnavailable
 from shared.images import ImageStore
+from shared.service import Readiness
 from shared.types import JsonObject
 
 
@@ -62,6 +64,16 @@ class Trainer:
                 await self._loop
         await self.engine.close()
         await self.parent.close()
+
+    def readiness(self) -> Readiness:
+        """Ready when jobs can be run: the warm parent is warm, and the devices are as the settings say."""
+        if not self.parent.warm:
+            return Readiness(False, "the warm parent is being started")
+        try:
+            devices_of(self.settings, self.parent.num_gpus)
+        except ConfigError as error:
+            return Readiness(False, error.message)
+        return Readiness(True)
 
     def create_job(self, asked: Asked, idempotency_key: str | None) -> Job:
         """Queue a job. NotFound where its file or model is not there."""

@@ -368,3 +368,9 @@ async def test_a_silent_stream_is_kept_open_by_comments(client: openai.OpenAI, t
         assert await anext(pieces) == b": the job goes on\n\n"
         client.fine_tuning.jobs.cancel(job.id)
         assert [piece[-8:] async for piece in pieces][-1] == b"[DONE]\n\n"
+
+
+def test_a_trainer_that_is_not_warm_is_not_ready(url: str) -> None:
+    reply = httpx.get(f"{url}/ready")
+    assert reply.status_code == 503
+    assert reply.json()["reason"] == "the warm parent is being started"

@@ -111,8 +111,10 @@ async def test_whole_steps_are_not_done_again(tmp_path: Path) -> None:
     assert await made.run({}, tmp_path) == "ckpt-1"
     assert [name for name, _ in parent.ran] == ["prepare", "train", "publish", "publish"]
     again = ScriptedParent(publish=[publishes])
-    assert await steps(tmp_path, again).run({}, tmp_path) == "ckpt-1"
+    later = steps(tmp_path, again)
+    assert await later.run({}, tmp_path) == "ckpt-1"
     assert [name for name, _ in again.ran] == ["publish"]
+    assert later.jobs.get(later.job.id).metrics["step"] == 8
 
 
 async def test_a_killed_training_goes_on_from_its_newest_state(tmp_path: Path) -> None:

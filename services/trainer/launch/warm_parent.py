@@ -28,6 +28,11 @@ class WarmParent:
         self.closing = False
         self.num_gpus = 0
 
+    @property
+    def warm(self) -> bool:
+        """Whether it can fork at once."""
+        return self._ready.is_set()
+
     async def ready(self) -> int:
         """Wait until it is warm; the number of this machine's GPUs."""
         await self._ready.wait()
