@@ -105,8 +105,9 @@ def test_an_image_token_that_is_there_is_used(parts: Parts, tmp_path: Path) -> N
     assert len(loaded.model.lm_head.weight) == len(words)
 
 
-def test_names_on_disk_are_those_that_vllm_reads(student: Any) -> None:
-    names = load_file(student("llama", "clip").folder / "model.safetensors").keys()
+@pytest.mark.parametrize(("llm", "vision"), PAIRS)
+def test_names_on_disk_are_those_that_vllm_reads(student: Any, llm: str, vision: str) -> None:
+    names = load_file(student(llm, vision).folder / "model.safetensors").keys()
     heads = {name.split(".")[0] for name in names}
     assert heads == {"language_model", "vision_tower", "multi_modal_projector"}
     assert all("vision_model." in name for name in names if name.startswith("vision_tower."))
@@ -127,6 +128,7 @@ def test_the_linear_projector_is_one_matrix(student: Any) -> None:
         both = projector(2 * features[:25] - 3 * features[25:])
         assert torch.allclose(both, 2 * projector(features[:25]) - 3 * projector(features[25:]), atol=1e-5)
     assert 0.9 < float(matrix.abs().max()) * 32**0.5 <= 1.0
+    assert model.config.projector_hidden_act == "relu"
     assert projector.linear_1.bias is projector.linear_2.bias is None
 
 

@@ -23,7 +23,7 @@ Parts = Callable[[str], Path]
 ANSWERS = (
     "Rot.",
     "zwei Größen – 紅色 🙂 да",
-    "  leading blanks",
+    "\n  leading blanks",
     "two\nlines\n\nand (more)?",
     "\u202bעברית 𝒳 é",
 )
@@ -124,6 +124,7 @@ def test_a_template_of_ones_own(parts: Parts, tmp_path: Path) -> None:
     make(Plan(parts("qwen"), parts("clip"), tmp_path / "out", chat_template=tmp_path / "own.jinja"))
     loaded = load("own", tmp_path / "out", None)
     assert loaded.renderer.template == loaded.renderer.tokenizer.chat_template == OWN
+    assert not (loaded.folder / "additional_chat_templates").exists()
     assert loaded.renderer.stop_token == "<|endoftext|>"
     assert loaded.renderer.tokenizer.pad_token == "<pad>"  # Qwen2's padding token is its stop token here
 
