@@ -22,7 +22,7 @@ def text(num_lines: int = 400, seed: int = 0) -> Iterator[str]:
     draw = Random(seed)
     for _ in range(num_lines):
         words = ["".join(draw.choices(_SYLLABLES, k=draw.randint(1, 4))) for _ in range(8)]
-        yield f"{_WORDING} {' '.join(words)}{draw.choice('.,?!')} {draw.randint(0, 99)}\n{words[0]}"
+        yield f"{_WORDING} {' '.join(words)}{draw.choice('.,?!')} {draw.randint(0, 99)}\n\n  {words[0]}"
 
 
 def metaspace_tokenizer(size: int = 600, over_blanks: bool = False) -> Any:
@@ -68,6 +68,7 @@ def chatml_tokenizer(size: int = 600) -> Any:
     """As a Qwen2 base model's: ChatML's tokens are there, but the stop and padding token ends documents."""
     made = byte_tokenizer(size, ("<|im_start|>", "<|im_end|>", "<|endoftext|>"))
     made.pad_token = "<|endoftext|>"
+    made.chat_template = {"default": "without generation blocks", "tool_use": "another"}
     return made
 
 

@@ -48,15 +48,35 @@ def alone(folder: Path, request: pytest.FixtureRequest) -> Iterator[TrainerProce
 
 
 def ranks(trainer: TrainerProcess, others: set[int]) -> list[int]:
-    """The processes that have come since, below the warm parent: the job's."""
+    """The processes that have come since: the job's."""
     return [pid for pid in trainer.family() if pid not in others and alive(pid)]
 
 
-def warm_parent(trainer: TrainerProcess) -> int:
-    for pid in trainer.family():
-        if "launcher" in Path(f"/proc/{pid}/cmdline").read_text():
-            return pid
-    raise AssertionError("there is no warm parent")
+def forked_ranks(trainer: TrainerProcess, others: set[int]) -> list[int]:
+    """Those of them that the warm parent has forked, once they are there."""
+    until(lambda: bool(_forked(trainer) - others), 30, pause_s=0.01)
+    return sorted(_forked(trainer) - others)
+
+
+def _forked(trainer: TrainerProcess) -> set[int]:
+    found: set[int] = set()
+    for parent in warm_parents(trainer):
+        with contextlib.suppress(FileNotFoundError):
+            children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+            found |= {int(pid) for pid in children if alive(int(pid))}
+    return found
+
+
+def warm_parents(trainer: TrainerProcess) -> list[int]:
+    """The warm parent, if it lives just now."""
+    return [pid for pid in trainer.family() if "launch.launcher" in command_line(pid)]
+
+
+def command_line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except FileNotFoundError:
+        return ""
 
 
 def kill(trainer: TrainerProcess, job_id: str, victim: str, others: set[int]) -> None:
@@ -72,9 +92,9 @@ def kill(trainer: TrainerProcess, job_id: str, victim: str, others: set[int]) ->
         until(lambda: not any(alive(pid) for pid in family), 5)
         trainer.start()
     elif victim == "warm parent":
-        os.kill(warm_parent(trainer), signal.SIGKILL)
+        os.kill(warm_parents(trainer)[0], signal.SIGKILL)
     else:
-        os.kill(random.choice(ranks(trainer, others)), signal.SIGKILL)
+        os.kill(random.choice(forked_ranks(trainer, others)), signal.SIGKILL)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -92,7 +112,6 @@ def test_killed_at_random_moments_it_ends_as_if_undisturbed(folder: Path, shape:
             until(lambda ahead=ahead: trainer.step(job["id"]) >= ahead, 60, pause_s=0.01)  # type: ignore[misc]
             assert trainer.job(job["id"])["status"] == "running"
             kill(trainer, job["id"], victim, others)
-            others |= set(trainer.family()) if victim in {"warm parent", "service"} else set()
         rough = trainer.over(job["id"])
         assert rough["status"] == "succeeded", rough
         assert len(trainer.losses(calm["id"])) == calm["metrics"]["total_steps"] == 60
@@ -116,7 +135,7 @@ def test_a_killed_launcher_of_fresh_processes_leaves_nobody_behind(folder: Path)
         job = trainer.create(file_id, n_epochs=15)
         until(lambda: trainer.step(job["id"]) > STEPS_BETWEEN_STATES, 120)
         ours = ranks(trainer, others)
-        launcher = next(p for p in ours if "torch.distributed.run" in Path(f"/proc/{p}/cmdline").read_text())
+        launcher = next(pid for pid in ours if "torch.distributed.run" in command_line(pid))
         os.kill(launcher, signal.SIGKILL)
         until(lambda: not any(alive(pid) for pid in ours), 5)
         done = trainer.over(job["id"], timeout_s=180)

@@ -15,7 +15,7 @@ from comd.engine.dialogue import parse
 from comd.engine.generate import generate
 from comd.engine.model import Row, load
 from comd.student import Plan, make
-from services.trainer.training.groups import role_of, set_trainable
+from services.trainer.training.families import role_of, set_trainable
 from tests import tiny_parts
 from tests.tiny_student import picture, user
 
@@ -58,7 +58,9 @@ def test_it_sees_answers_and_learns(student: Any, llm: str, vision: str) -> None
     set_trainable(model, "tune")
     ids = torch.tensor([prompt])
     model(input_ids=ids, labels=ids, **loaded.pictures.get(url).inputs).loss.backward()
-    taught = {role_of(name) for name, p in model.named_parameters() if p.grad is not None and p.grad.any()}
+    taught = {
+        role_of("llava", name) for name, p in model.named_parameters() if p.grad is not None and p.grad.any()
+    }
     assert taught == {"projector", "language"}
 
 
@@ -105,8 +107,9 @@ def test_an_image_token_that_is_there_is_used(parts: Parts, tmp_path: Path) -> N
     assert len(loaded.model.lm_head.weight) == len(words)
 
 
-def test_names_on_disk_are_those_that_vllm_reads(student: Any) -> None:
-    names = load_file(student("llama", "clip").folder / "model.safetensors").keys()
+@pytest.mark.parametrize(("llm", "vision"), PAIRS)
+def test_names_on_disk_are_those_that_vllm_reads(student: Any, llm: str, vision: str) -> None:
+    names = load_file(student(llm, vision).folder / "model.safetensors").keys()
     heads = {name.split(".")[0] for name in names}
     assert heads == {"language_model", "vision_tower", "multi_modal_projector"}
     assert all("vision_model." in name for name in names if name.startswith("vision_tower."))
@@ -127,6 +130,7 @@ def test_the_linear_projector_is_one_matrix(student: Any) -> None:
         both = projector(2 * features[:25] - 3 * features[25:])
         assert torch.allclose(both, 2 * projector(features[:25]) - 3 * projector(features[25:]), atol=1e-5)
     assert 0.9 < float(matrix.abs().max()) * 32**0.5 <= 1.0
+    assert model.config.projector_hidden_act == "relu"
     assert projector.linear_1.bias is projector.linear_2.bias is None
 
 

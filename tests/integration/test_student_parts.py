@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from comd.engine.model import load
 from comd.student import Plan, make
@@ -54,6 +54,14 @@ def test_code_in_pickled_weights_is_never_run(parts: Parts, tmp_path: Path, whic
     assert (tmp_path / "struck").exists()
 
 
+def test_code_beside_a_configuration_is_never_run(parts: Parts, tmp_path: Path) -> None:
+    own = change(parts("llama"), tmp_path / "own", model_type="own", auto_map={"AutoConfig": "own.Own"})
+    (own / "own.py").write_text(f"import os\n\nos.mkdir({str(tmp_path / 'struck')!r})\n")
+    with pytest.raises(ConfigError, match="own: cannot be read as a causal language model"):
+        make(Plan(own, parts("clip"), tmp_path / "out"))
+    assert not (tmp_path / "struck").exists()
+
+
 def change(folder: Path, copy: Path, **settings: Any) -> Path:
     """A copy of a model's folder with other settings in its config.json."""
     tiny_parts.copy(folder, copy)
@@ -78,7 +86,9 @@ def test_what_does_not_make_a_student_is_named(parts: Parts, tmp_path: Path) -> 
     (full / "x").mkdir(parents=True)
     base = change(llm, tmp_path / "base", architectures=["LlamaModel"])
     wide = change(llm, tmp_path / "wide", hidden_size=128)
-    remote = change(llm, tmp_path / "r", model_type="own", auto_map={"AutoConfig": "x.C"})
+    torn = tiny_parts.copy(llm, tmp_path / "torn")
+    weights = load_file(torn / "model.safetensors")
+    save_file({n: w for n, w in weights.items() if n != "model.norm.weight"}, torn / "model.safetensors")
     no_words = without(llm, tmp_path / "n", "tokenizer.json")
     old_words = without(llm, tmp_path / "o", "tokenizer.json")
     (old_words / "tokenizer.model").write_bytes(b"not sentencepiece's")
@@ -94,7 +104,10 @@ def test_what_does_not_make_a_student_is_named(parts: Parts, tmp_path: Path) -> 
         (Plan(vision, vision, out), "expected a causal language model .* found CLIPModel"),
         (Plan(llm, llm, out), "expected a vision tower .*, found llama; give --vision"),
         (Plan(wide, vision, out), "weights do not fit|cannot be read as the weights"),
-        (Plan(remote, vision, out), "cannot be read as a causal language model"),
+        (
+            Plan(torn, vision, out),
+            r"1 are missing .*, the first model.norm.weight; give the folder of the whole",
+        ),
         (Plan(no_words, vision, out), "no tokenizer; expected one of tokenizer.json"),
         (Plan(old_words, vision, out), "pip install sentencepiece protobuf|cannot be read as a tokenizer"),
         (Plan(llm, no_images, out), "no image processor; expected one of preprocessor_config.json"),

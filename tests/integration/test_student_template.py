@@ -13,7 +13,8 @@ from comd.engine.dialogue import parse
 from comd.engine.model import LoadedModel, load
 from comd.student import Plan, make
 from services.trainer.records import IGNORED
-from services.trainer.training.dataset import Collator, Preparation
+from services.trainer.training.collator import Collator
+from services.trainer.training.prepare import Preparation
 from shared.errors import ConfigError
 from shared.images import ImageStore
 from tests import tiny_parts
@@ -23,7 +24,7 @@ Parts = Callable[[str], Path]
 ANSWERS = (
     "Rot.",
     "zwei Größen – 紅色 🙂 да",
-    "  leading blanks",
+    "\n  leading blanks",
     "two\nlines\n\nand (more)?",
     "\u202bעברית 𝒳 é",
 )
@@ -43,19 +44,20 @@ def test_labels_are_the_answers_and_their_stop_tokens(student: Any, llm: str, tm
             messages += [{"role": "assistant", "content": answer}]
         lines.append(json.dumps({"messages": messages}))
     (tmp_path / "train.jsonl").write_text("\n".join(lines))
-    prepared = Preparation(loaded.renderer, loaded.pictures, 2048, 0).file(tmp_path / "train.jsonl", True)
+    shard = Preparation(loaded.renderer, loaded.pictures, 2048, 0, True).file(tmp_path / "train.jsonl")
+    examples = [example for _, example in shard.examples]
     stop = loaded.renderer.stop_token
-    for example in prepared.examples:
+    for example in examples:
         runs = label_runs(example.labels)
         said = [loaded.renderer.tokenizer.decode(run).strip() for run in runs]
         assert said == [answer.strip() + stop for answer in ANSWERS]
         assert all(run[-1] == loaded.renderer.tokenizer.eos_token_id for run in runs)
-    texts = [loaded.renderer.tokenizer.decode(example.input_ids) for example in prepared.examples]
+    texts = [loaded.renderer.tokenizer.decode(example.input_ids) for example in examples]
     assert (
         {"?\n<image>" in text for text in texts} == {"<image>\nün" in text for text in texts} == {True, False}
     )
     assert len(texts) == 8
-    assert Collator(loaded.pictures, loaded.pad_id)(prepared.examples)["labels"].shape[0] == 8
+    assert Collator(loaded.pictures, loaded.pad_id)(examples)["labels"].shape[0] == 8
 
 
 def label_runs(labels: list[int]) -> list[list[int]]:
@@ -124,6 +126,7 @@ def test_a_template_of_ones_own(parts: Parts, tmp_path: Path) -> None:
     make(Plan(parts("qwen"), parts("clip"), tmp_path / "out", chat_template=tmp_path / "own.jinja"))
     loaded = load("own", tmp_path / "out", None)
     assert loaded.renderer.template == loaded.renderer.tokenizer.chat_template == OWN
+    assert not (loaded.folder / "additional_chat_templates").exists()
     assert loaded.renderer.stop_token == "<|endoftext|>"
     assert loaded.renderer.tokenizer.pad_token == "<pad>"  # Qwen2's padding token is its stop token here
 
