@@ -3,6 +3,7 @@
 In: a geometry and a folder. Out: a saved LlavaForConditionalGeneration with its processor, whose tokens are characters.
 """
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,3 +119,7 @@ def processor(geometry: Geometry) -> Any:
         num_additional_image_tokens=1,
         chat_template=TEMPLATE,
     )
+
+
+if __name__ == "__main__":
+    make(Path(sys.argv[1]), LLAVA_7B if sys.argv[2] == "llava-7b" else TINY, "bfloat16", sys.argv[3])
