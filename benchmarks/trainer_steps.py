@@ -19,7 +19,7 @@ from services.trainer.launch.warm import warm_up
 from services.trainer.plan import Plan
 
 BASELINES = Path(__file__).parent / "baselines"
-BATCH, TURN, LEFT_OUT = 16, 4, 5  # records a step, steps a turn, first turns not counted
+BATCH, TURN, LEFT_OUT = 16, 5, 3  # records a step, steps a turn, first turns not counted
 SIZES = {"demo": (student.DEMO, 300), "demo x 13": (student.DEMO_TIMES_13, 60)}
 MEAN_TOKENS = 65  # of the demo's records
 

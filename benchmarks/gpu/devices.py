@@ -28,7 +28,8 @@ def peak_flops(name: str, given_tflops: float | None = None) -> float:
         if name.startswith(known):
             return peak
     raise ConfigError(
-        f"{name}: its peak is not known here; give --peak-tflops, dense bf16, from its data sheet (known: {', '.join(PEAKS)})"
+        f"{name}: its peak is not known here; give --peak-tflops, dense bf16, from its data sheet "
+        f"(known: {', '.join(PEAKS)})"
     )
 
 

@@ -116,7 +116,7 @@ def plan_of(
 ) -> Plan:
     """bf16, gradient checkpointing, ZeRO as it fits; the records of the plan prepared."""
     shape = TINY if options.tiny else FULL_SIZE
-    trained = flops.language_weights(sizes)
+    trained = flops.language_weights(sizes) + sizes.hidden * sizes.vocabulary  # and the embeddings
     zero, offload = (
         (2, False) if adaptation == "lora" or options.cpu else devices.sharding(trained, memory, num)
     )
