@@ -24,7 +24,7 @@ from services.trainer.launch.warm import warm_up
 from services.trainer.training.order import epoch_order, padding_share
 from services.trainer.training.prepared import Examples
 
-STEPS = 200
+STEPS, EPOCHS = 40, 6  # a turn is an epoch: the same tokens in each
 MIN_TOKENS, MAX_TOKENS = 16, 500
 
 
@@ -58,17 +58,17 @@ def shares(lengths: list[int]) -> tuple[float, float]:
 
 
 def measure(folder: Path, lengths: list[int]) -> dict[str, Any]:
-    """The same job with and without; an epoch of each has the same tokens, so tokens go as epochs a second."""
+    """The same job with and without. A turn is an epoch, so tokens per second go as turns per second."""
     geometry = student.DEMO
     student.make(folder / "student", geometry)
     jobs.write_data(folder, geometry, lengths)
-    plan = jobs.plan(folder, "grouped", batch_size=BATCH)
+    plan = jobs.plan(folder, "grouped", batch_size=BATCH, n_epochs=EPOCHS)
     jobs.prepare(plan)
     grouped, chance = shares(Examples(plan.prepared).lengths)
     other = plan.model_copy(update={"folder": folder / "chance", "group_by_length": False})
     other.folder.mkdir()
     other.prepared.symlink_to(plan.prepared)
-    one, two = turns.pair(STEPS // 4, STEPS, folder / "one.json", folder / "two.json")
+    one, two = turns.pair(STEPS, STEPS * EPOCHS, folder / "one.json", folder / "two.json")
     jobs.forked([partial(ours, plan, one), partial(ours, other, two)], together=False)
     compared = turns.compared(one.results, two.results, 0)
     ratios = {"wall_ratio": compared["wall_ratio"], "cpu_ratio": compared["cpu_ratio"]}

@@ -24,6 +24,7 @@ from services.trainer.launch import fresh
 from services.trainer.launch.running import Program
 from services.trainer.launch.warm_parent import WarmParent
 from services.trainer.plan import Plan, rendezvous
+from services.trainer.training_states import TrainingState
 
 RANKS, STEPS, POLL_S = 2, 6, 0.01
 
@@ -36,7 +37,7 @@ async def started(plan: Plan, parent: WarmParent) -> Program:
     return await parent.run("train", arguments, plan.log, rendezvous(RANKS), RANKS)
 
 
-async def to_first_step(plan: Plan, parent: WarmParent, steps: int = STEPS) -> dict[str, float]:
+async def to_first_step(plan: Plan, parent: WarmParent) -> dict[str, float]:
     """Seconds from the asking to the first step that was told of, and to the end."""
     endings.forget(plan.folder)
     plan.trained.unlink(missing_ok=True)
@@ -53,9 +54,14 @@ async def to_first_step(plan: Plan, parent: WarmParent, steps: int = STEPS) -> d
 
 
 def num_steps(plan: Plan) -> int:
-    if not plan.progress.exists():
-        return 0
-    return sum(b'"kind": "step"' in line for line in plan.progress.read_bytes().splitlines())
+    return plan.progress.read_bytes().count(b'"learning_rate"') if plan.progress.exists() else 0
+
+
+def forget_steps(plan: Plan, after: int) -> None:
+    """Remove what was told of later steps, as the service does before a job goes on."""
+    lines = [json.loads(line) for line in plan.progress.read_text().splitlines()]
+    kept = [line for line in lines if line["kind"] == "step" and line["step"] <= after]
+    plan.progress.write_text("".join(json.dumps(line) + "\n" for line in kept))
 
 
 def job(folder: Path, size: str, launcher: str, save_every_steps: int = 1_000_000) -> Plan:
@@ -85,17 +91,22 @@ async def states(folder: Path, parent: WarmParent, pairs: int) -> dict[str, Any]
     saving, plain = job(folder, "", "fork", 1), job(folder, "", "fork")
     for plan in (saving, plain):
         jobs.prepare(plan)
+    state: TrainingState | None = None
     costs, resumed, fresh_start = [], [], []
     for _ in range(pairs):
+        for plan in (saving, plain):
+            plan.progress.unlink(missing_ok=True)
         ran = [await to_first_step(plan, parent) for plan in (saving, plain)]
         training = [row["whole_s"] - row["first_step_s"] for row in ran]
         # after the first step: its own state and those of all later steps but the last, whose weights come next
         costs.append((training[0] - training[1]) / (STEPS - 1))
         state = training_states.newest(saving.folder)
         assert state is not None
+        forget_steps(saving, state.step)
         going_on = saving.model_copy(update={"resume_from": state.folder, "save_every_steps": 1_000_000})
         resumed.append((await to_first_step(going_on, parent))["first_step_s"])
         fresh_start.append(ran[1]["first_step_s"])
+    assert state is not None
     size = sum(path.stat().st_size for path in state.folder.rglob("*") if path.is_file())
     return {
         "parameters": parameters(folder),

@@ -75,7 +75,7 @@ def agreement(plan: Plan, other: Plan) -> float:
     lines = [json.loads(line) for line in plan.progress.read_text().splitlines()]
     losses = [line["loss"] for line in lines if line["kind"] == "step"]
     expected = json.loads((other.folder / "losses.json").read_text())
-    differences = [abs(a - b) for a, b in zip(losses, expected, strict=True)]
+    differences: list[float] = [abs(a - b) for a, b in zip(losses, expected, strict=True)]
     assert max(differences) < 1e-3, f"the losses differ by up to {max(differences)}: not the same work"
     return max(differences)
 

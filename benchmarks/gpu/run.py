@@ -12,52 +12,55 @@ import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from random import Random
 from statistics import median
 from typing import Any
 
-from benchmarks.gpu import devices, flops, peer_environment
+from benchmarks.gpu import devices, flops, inputs, peer_environment
 from benchmarks.gpu.programs import LEFT_OUT, our_speed, peer_speed
 from benchmarks.gpu.steps import batches_of
-from benchmarks.hardware import cpu_name
-from benchmarks.training import jobs, student
 from benchmarks.training.turns import spread
-from services.trainer.devices import DEFAULT_WORKERS, Devices
 from services.trainer.plan import Plan
-from services.trainer.settings import Adaptation
-from shared.errors import ConfigError
+from services.trainer.training.prepared import Examples
 
 BASELINES = Path(__file__).parents[1] / "baselines"
-FULL_SIZE = {"batch": 16, "micro": 2, "steps": 15, "rank": 128, "lengths": (1024, 2048)}
-TINY = {"batch": 4, "micro": 2, "steps": 8, "rank": 8, "lengths": (40, 90)}
 CPU_TFLOPS = 0.1  # a stand-in, so that the tiny run goes through every line; its MFU means nothing
 GIB = 2**30
 
 
 def main() -> None:
     options = parsed()
-    device, memory, num = accelerators(options.cpu)
-    peak = devices.peak_flops(device, CPU_TFLOPS if options.cpu else options.peak_tflops)
+    place = inputs.machine(options.cpu)
+    load = inputs.TINY if options.tiny else inputs.FULL_SIZE
+    peak = devices.peak_flops(place.device, CPU_TFLOPS if options.cpu else options.peak_tflops)
     folder = options.folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    sizes = make_inputs(folder, options.tiny, num, options.cpu)
-    python = peer_environment.python_with_trl(folder / "trl") if options.peer else "left out, as asked"
-    if isinstance(python, str):
-        print(f"no peer: {python}", flush=True)
+    sizes = inputs.make(folder, load, place)
+    python = peer_python(folder / "trl") if options.peer else None
     rows = {}
     for adaptation in options.adaptation or ("full", "lora"):
-        plan = plan_of(folder, adaptation, options, sizes, memory, num)
-        rows[adaptation] = measure(
-            plan, sizes, peak, options.pairs, None if isinstance(python, str) else python
-        )
+        plan = inputs.plan(folder, load, place, adaptation, sizes, options.micro)
+        rows[adaptation] = measure(plan, sizes, peak, options.pairs, python)
         print(json.dumps(rows[adaptation]), flush=True)
-    report = {"device": device, "num_devices": num, "tiny": options.tiny, "trl": peer_environment.TRL}
-    report |= {"peak_flops": peak, "adaptations": rows}
     if not options.tiny:
-        path = BASELINES / f"gpu-{re.sub(r'[^a-z0-9]+', '-', device.lower()).strip('-')}.json"
-        path.write_text(json.dumps(report, indent=1) + "\n")
+        save(place, peak, rows)
     print(markdown(rows))
     swap_weights()
+
+
+def peer_python(folder: Path) -> Path | None:
+    python = peer_environment.python_with_trl(folder)
+    if isinstance(python, Path):
+        return python
+    print(f"no peer: {python}", flush=True)
+    return None
+
+
+def save(place: inputs.Machine, peak: float, rows: dict[str, dict[str, Any]]) -> None:
+    """The baseline, named by the device."""
+    name = re.sub(r"[^a-z0-9]+", "-", place.device.lower()).strip("-")
+    about = {"device": place.device, "num_devices": place.num_devices, "trl": peer_environment.TRL}
+    report = json.dumps({**about, "peak_flops": peak, "adaptations": rows}, indent=1)
+    (BASELINES / f"gpu-{name}.json").write_text(report + "\n")
 
 
 def parsed() -> argparse.Namespace:
@@ -76,74 +79,8 @@ def parsed() -> argparse.Namespace:
     return options
 
 
-def accelerators(cpu: bool) -> tuple[str, int, int]:
-    """Name and memory of the first device, and how many there are; asked of the driver, not of CUDA."""
-    if cpu:
-        return cpu_name(), 0, 1
-    query = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
-    try:
-        lines = subprocess.run(query, check=True, capture_output=True, text=True).stdout.strip().splitlines()
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise ConfigError(f"no GPU is found ({error}); try --tiny --cpu") from error
-    name, mebibytes = lines[0].rsplit(",", 1)
-    return name.strip(), int(mebibytes) * 2**20, len(lines)
-
-
-def make_inputs(folder: Path, tiny: bool, num: int, cpu: bool) -> flops.Sizes:
-    """Student, pictures and training file; the student of 7B parameters is made once."""
-    from transformers import LlavaConfig
-
-    geometry, shape = (student.TINY, TINY) if tiny else (student.LLAVA_7B, FULL_SIZE)
-    made = folder / "student-complete"
-    name = "tiny" if tiny else "llava-7b"
-    if not made.exists() or made.read_text() != name:
-        program = [sys.executable, "-m", "benchmarks.training.student", str(folder / "student")]
-        subprocess.run([*program, name, "cpu" if cpu else "cuda"], check=True)
-        made.write_text(name)
-    rng = Random("gpu")
-    number = shape["batch"] * num * shape["steps"]
-    jobs.write_data(folder, geometry, [rng.randint(*shape["lengths"]) for _ in range(number)])
-    return flops.sizes_of(LlavaConfig.from_pretrained(folder / "student"))
-
-
-def plan_of(
-    folder: Path,
-    adaptation: Adaptation,
-    options: argparse.Namespace,
-    sizes: flops.Sizes,
-    memory: int,
-    num: int,
-) -> Plan:
-    """bf16, gradient checkpointing, ZeRO as it fits; the records of the plan prepared."""
-    shape = TINY if options.tiny else FULL_SIZE
-    trained = flops.language_weights(sizes) + sizes.hidden * sizes.vocabulary  # and the embeddings
-    zero, offload = (
-        (2, False) if adaptation == "lora" or options.cpu else devices.sharding(trained, memory, num)
-    )
-    placed = Devices(
-        gpu=not options.cpu,
-        num_processes=num,
-        launcher="torchrun",
-        dtype="bf16",
-        zero_stage=zero,
-        offload=offload,
-        micro_batch_size=options.micro or shape["micro"],
-        gradient_checkpointing=True,
-        attention="auto",
-        threads=1,
-        loader_workers=0 if options.cpu else DEFAULT_WORKERS,
-        hostfile=None,
-    )
-    given = {"batch_size": shape["batch"] * num, "lora_rank": shape["rank"], "lora_alpha": 2 * shape["rank"]}
-    plan = jobs.plan(folder, f"job-{adaptation}", placed, adaptation, learning_rate=2e-5, **given)
-    jobs.prepare(plan)
-    return plan
-
-
 def measure(plan: Plan, sizes: flops.Sizes, peak: float, pairs: int, python: Path | None) -> dict[str, Any]:
     """Ours and the peer's in turn, `pairs` times."""
-    from services.trainer.training.prepared import Examples
-
     given = plan.hyperparameters
     batches = batches_of(Examples(plan.prepared).lengths, given.batch_size, plan.seed)[LEFT_OUT:]
     work = sum(flops.training_flops(sizes, batch, plan.adaptation, given.lora_rank) for batch in batches)
@@ -152,7 +89,7 @@ def measure(plan: Plan, sizes: flops.Sizes, peak: float, pairs: int, python: Pat
         ours.append(our_speed(plan))
         peer += [peer_speed(plan, python)] if python else []
     num = plan.devices.num_processes
-    row = {
+    row: dict[str, Any] = {
         "zero_stage": plan.devices.zero_stage,
         "offload": plan.devices.offload,
         "micro_batch_size": plan.devices.micro_batch_size,
