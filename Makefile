@@ -15,7 +15,7 @@ TORCH := torch==2.13.0
 VLLM_VENV := $(abspath $(or $(COMD_VLLM_VENV),.venv-vllm))
 export TORCH_INDEX_URL
 
-.PHONY: help setup demo up test test-unit test-integration test-acceptance test-vllm lint format bench clean
+.PHONY: help setup demo up test test-unit test-integration test-acceptance test-vllm lint format bench bench-gpu clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -64,7 +64,13 @@ format: $(STAMP)  ## lay the code out
 	@$(PY) -m ruff format .
 
 bench: $(STAMP)  ## the long measurements; their results go to benchmarks/baselines
-	@$(PY) benchmarks/loop_controls.py
+	@$(PY) -m benchmarks.loop_controls
+	@$(PY) -m benchmarks.trainer_steps
+	@$(PY) -m benchmarks.padding
+	@$(PY) -m benchmarks.trainer_start
+
+bench-gpu: $(STAMP)  ## the trainer on this machine's GPUs beside TRL's; without one: BENCH_FLAGS="--tiny --cpu"
+	@$(PY) -m benchmarks.gpu.run $(BENCH_FLAGS)
 
 clean:  ## remove what running left behind (not the environment)
 	rm -rf runs var .pytest_cache .mypy_cache .ruff_cache .hypothesis

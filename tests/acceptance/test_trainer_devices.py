@@ -18,8 +18,8 @@ from tests.tiny_student import make_student, training_file
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 WAYS: dict[str, dict[str, Any]] = {
-    "ZeRO 0": {"zero_stage": 0},
-    "ZeRO 1": {"zero_stage": 1},
+    "ZeRO 1, two processes": {"zero_stage": 1, "num_devices": 2},
+    "ZeRO 2, two processes": {"zero_stage": 2, "num_devices": 2},
     "ZeRO 2, offload": {"zero_stage": 2, "offload": True},
     "ZeRO 3, offload": {"zero_stage": 3, "offload": True},
     "accumulation": {"micro_batch_size": 2},

@@ -24,6 +24,20 @@ def test_without_a_gpu_one_process_is_forked() -> None:
     assert found.loader_workers == 0
 
 
+@pytest.mark.parametrize(
+    ("settings", "stage"),
+    [
+        ({}, 0),
+        ({"zero_stage": 3}, 3),
+        ({"num_devices": 2}, 2),
+        ({"dtype": "bf16"}, 2),
+        ({"offload": True}, 2),
+    ],
+)
+def test_one_process_in_fp32_does_without_zero(settings: dict[str, Any], stage: int) -> None:
+    assert devices(0, **settings).zero_stage == stage
+
+
 def test_with_gpus_there_is_a_fresh_process_for_each() -> None:
     found = devices(4)
     assert (found.launcher, found.num_processes, found.dtype) == ("torchrun", 4, "bf16")

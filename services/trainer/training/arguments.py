@@ -35,6 +35,8 @@ def training_arguments(plan: Plan, steps: int) -> Any:
         activation_checkpointing_kwargs={"use_reentrant": False},
         use_cpu=not devices.gpu,
         seed=plan.seed % 2**32,
+        # With one process this would be a collective at each step, for nothing.
+        average_tokens_across_devices=devices.num_processes > 1,
         save_strategy="steps",
         save_steps=plan.save_every_steps,
         save_total_limit=KEPT_STATES,
