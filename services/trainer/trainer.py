@@ -7,6 +7,8 @@ import contextlib
 import time
 from pathlib import Path
 
+import orjson
+
 from services.trainer.checkpoints import Checkpoints
 from services.trainer.devices import devices_of
 from services.trainer.files import Files
@@ -19,6 +21,7 @@ from services.trainer.serving.student_engine import StudentEngine
 from services.trainer.serving.vllm_engine import VllmEngine
 from services.trainer.serving.wire import Answer
 from services.trainer.settings import TrainerSettings
+from services.trainer.training.families import family_of
 from shared.errors import ConfigError, Conflict, EngineUnavailable
 from shared.images import ImageStore
 from shared.service import Readiness
@@ -76,9 +79,10 @@ class Trainer:
         return Readiness(True)
 
     def create_job(self, asked: Asked, idempotency_key: str | None) -> Job:
-        """Queue a job. NotFound where its file or model is not there."""
+        """Queue a job. NotFound where its file or model is not there, ConfigError where its class is not known."""
         self.files.get(asked.training_file)
-        self.checkpoints.path(asked.model)
+        config = orjson.loads((self.checkpoints.path(asked.model) / "config.json").read_bytes())
+        family_of(str(config.get("model_type")), self.settings.families)
         job = self.jobs.create(asked, idempotency_key)
         if not job.over:
             self.lease.ask(job.owner, None, time.time())

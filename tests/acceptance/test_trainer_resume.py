@@ -146,8 +146,9 @@ def test_a_killed_launcher_of_fresh_processes_leaves_nobody_behind(folder: Path)
         trainer.stop()
 
 
-def test_deepspeeds_own_launcher_trains_the_same(folder: Path, alone: TrainerProcess) -> None:
-    trainer = started(folder, "deepspeed", {"COMD_TRAINER_LAUNCHER": "deepspeed"})
+def test_deepspeeds_own_launcher_trains_the_same_by_hostfile(folder: Path, alone: TrainerProcess) -> None:
+    (folder / "hosts").write_text("localhost slots=1\n")
+    trainer = started(folder, "deepspeed", {"COMD_TRAINER_HOSTFILE": str(folder / "hosts")})
     try:
         done = trainer.over(trainer.create(trainer.upload())["id"], timeout_s=180)
         assert done["status"] == "succeeded", done

@@ -34,7 +34,7 @@ LINE = {"messages": [{"role": "user", "content": "what?"}, {"role": "assistant",
 def trainer(tmp_path: Path) -> Trainer:
     base = tmp_path / "tiny"
     base.mkdir()
-    (base / "config.json").write_text("{}")
+    (base / "config.json").write_text('{"model_type": "llava"}')
     settings = TrainerSettings(base_students={"tiny": base}, image_store=str(tmp_path / "images"))
     return Trainer(settings, tmp_path / "trainer")
 
@@ -66,6 +66,7 @@ def create(client: openai.OpenAI, file: FileObject, **fields: Any) -> FineTuning
 def publish(trainer: Trainer, name: str) -> None:
     folder = trainer.checkpoints.folder / name
     folder.mkdir()
+    (folder / "config.json").write_text('{"model_type": "llava"}')
     (folder / MARKER).write_text(json.dumps({"id": name, "created_at": 5}))
 
 
@@ -263,6 +264,14 @@ def test_the_field_at_fault_is_named(client: openai.OpenAI, fields: dict[str, An
     assert caught.value.param == param
     assert param.split(".")[-1] in caught.value.message
     assert list(client.fine_tuning.jobs.list()) == []
+
+
+def test_a_student_of_an_unknown_class_is_refused_with_the_way_out(
+    client: openai.OpenAI, trainer: Trainer
+) -> None:
+    (trainer.settings.base_students["tiny"] / "config.json").write_text('{"model_type": "strange"}')
+    with pytest.raises(openai.UnprocessableEntityError, match=r"'strange' are not known.*setting families"):
+        create(client, upload(client))
 
 
 def test_an_idempotency_key_makes_one_job(client: openai.OpenAI) -> None:

@@ -72,6 +72,8 @@ def _save(plan: Plan, draft: Path, base: str) -> None:
     probes.write(draft, make_canary(loaded, canary_prompts(plan.training_file)))
     if adapted:
         lora.publish_adapter(plan.weights, draft / ADAPTER, base)
+    for weights in draft.rglob("*.safetensors"):  # which safetensors lets nobody else read
+        weights.chmod((draft / "config.json").stat().st_mode)
 
 
 def normalise_names(path: Path) -> None:
@@ -90,7 +92,7 @@ def normalise_names(path: Path) -> None:
 def normal_name(name: str) -> str:
     """`vision_tower.embeddings...` as `vision_tower.vision_model.embeddings...`; other names as they are."""
     head, tower, rest = name.partition("vision_tower.")
-    clip = ("embeddings.", "encoder.", "pre_layrnorm.", "post_layernorm.")
+    clip = ("embeddings.", "encoder.", "pre_layrnorm.", "post_layernorm.", "head.")
     return f"{head}{tower}vision_model.{rest}" if tower and rest.startswith(clip) else name
 
 
