@@ -129,12 +129,13 @@ class Steps:
                 step = int(self.progress.metrics.get("step") or 0)
                 deaths, furthest = (deaths + 1, furthest) if step <= furthest else (1, step)
                 where = f"{work}, after step {step}" if work == "training" else work
-                said = f"A process was killed while {where} (status {error.exit_status})"
+                what = "was killed" if error.exit_status < 0 else "ended without a word"
+                said = f"A process {what} while {where} (status {error.exit_status})"
                 self.jobs.event(self.job.id, said, "warn")
                 if deaths >= MAX_DEATHS:
                     last = last_words(self.plan.log)
                     raise JobFailed(
-                        f"{said}, {deaths} times in a row; is there too little memory? Its log ends:\n{last}"
+                        f"{said}, {deaths} times in a row; is there enough memory? Its log ends:\n{last}"
                     ) from error
 
     def _newest_state(self) -> TrainingState | None:

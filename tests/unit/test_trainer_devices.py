@@ -108,5 +108,11 @@ def test_torchrun_starts_a_process_a_gpu(tmp_path: Path) -> None:
 def test_several_nodes_are_started_by_hostfile(tmp_path: Path) -> None:
     (tmp_path / "hosts").write_text("node1 slots=8\nnode2 slots=8\n")
     line = " ".join(command(plan(tmp_path, 8, hostfile=tmp_path / "hosts"), tmp_path / "plan.json", 29500))
-    assert f"--hostfile {tmp_path}/hosts --launcher pdsh --master_port 29500" in line
+    assert f"--hostfile {tmp_path}/hosts --launcher pdsh --master_addr node1 --master_port 29500" in line
     assert "--num_gpus" not in line
+
+
+def test_only_pdsh_needs_ssh(tmp_path: Path) -> None:
+    (tmp_path / "hosts").write_text("node1 slots=8\nnode2 slots=8\n")
+    settings = {"hostfile": tmp_path / "hosts", "node_launcher": "slurm"}
+    assert "--no_ssh_check" in command(plan(tmp_path, 8, **settings), tmp_path / "plan.json", 29500)

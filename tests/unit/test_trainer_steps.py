@@ -131,7 +131,7 @@ async def test_a_killed_training_goes_on_from_its_newest_state(tmp_path: Path) -
 
 async def test_too_many_deaths_at_one_step_fail_the_job(tmp_path: Path) -> None:
     parent = ScriptedParent(prepare=[prepares], train=[killed])
-    with pytest.raises(JobFailed, match=f"{MAX_DEATHS} times in a row; is there too little memory"):
+    with pytest.raises(JobFailed, match=f"{MAX_DEATHS} times in a row; is there enough memory"):
         await steps(tmp_path, parent).run({}, tmp_path)
     assert len(parent.ran) == 1 + MAX_DEATHS
 

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from services.trainer import durable
+from services.trainer.devices import slots
 from services.trainer.launch.running import Program
 from services.trainer.plan import Plan
 from services.trainer.serving.student_engine import free_port
@@ -31,9 +32,12 @@ def command(plan: Plan, plan_file: Path, port: int) -> list[str]:
             *("--master_addr", "127.0.0.1", "--master_port", str(port)),
             *program,
         ]
+    hosts = slots(devices.hostfile) if devices.hostfile else {}
     places = ["--num_gpus", str(devices.num_processes)]
-    if devices.hostfile:
+    if len(hosts) > 1:
         places = ["--hostfile", str(devices.hostfile), "--launcher", devices.node_launcher]
+        places += ["--master_addr", next(iter(hosts))]  # else it asks that host for its address by ssh
+        places += [] if devices.node_launcher == "pdsh" else ["--no_ssh_check"]
     deepspeed = "from deepspeed.launcher.runner import main; main()"
     return [sys.executable, "-c", deepspeed, *places, "--master_port", str(port), *program]
 
