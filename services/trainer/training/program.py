@@ -14,7 +14,7 @@ from transformers import AutoProcessor, Trainer, set_seed
 from comd.engine.pictures import Pictures
 from services.trainer import durable, endings, training_states
 from services.trainer.plan import Plan
-from services.trainer.training.arguments import training_arguments
+from services.trainer.training.arguments import alone, training_arguments
 from services.trainer.training.callbacks import (
     MarksStates,
     SetsEpoch,
@@ -53,6 +53,7 @@ def _run(plan: Plan, started: float) -> None:
     callbacks += [SetsEpoch(order, steps_per_epoch)] if order else []
     trainer = StudentTrainer(
         order=order,
+        alone=alone(plan.devices),
         model=load_student(plan),
         args=arguments,
         train_dataset=examples,
@@ -72,9 +73,15 @@ def _run(plan: Plan, started: float) -> None:
 class StudentTrainer(Trainer):  # type: ignore[misc]
     """transformers' Trainer with our order of records, and states that hold the weights only once."""
 
-    def __init__(self, order: GroupedByLength | None, **options: Any):
-        self._order = order
+    def __init__(self, order: GroupedByLength | None, alone: bool, **options: Any):
+        self._order, self._alone = order, alone
         super().__init__(**options)
+
+    def training_step(self, model: Any, *rest: Any, **options: Any) -> Any:
+        if self._alone:
+            # As DeepSpeed itself does without a backend: else gradients are copied and handed to a thread and back.
+            model.enable_backward_allreduce = False
+        return super().training_step(model, *rest, **options)
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         # transformers' estimate takes frozen weights for trained ones, and walks over all modules at each step.
