@@ -54,6 +54,7 @@ def _run(plan: Plan, started: float) -> None:
     callbacks += [SetsEpoch(order, steps_per_epoch)] if order else []
     trainer = StudentTrainer(
         order=order,
+        alone=plan.devices.num_processes == 1 and plan.devices.zero_stage == 0,
         model=load_student(plan),
         args=arguments,
         train_dataset=examples,
@@ -73,9 +74,15 @@ def _run(plan: Plan, started: float) -> None:
 class StudentTrainer(Trainer):  # type: ignore[misc]
     """transformers' Trainer with our order of records, and states that hold the weights only once."""
 
-    def __init__(self, order: GroupedByLength | None, **options: Any):
-        self._order = order
+    def __init__(self, order: GroupedByLength | None, alone: bool, **options: Any):
+        self._order, self._alone = order, alone
         super().__init__(**options)
+
+    def training_step(self, model: Any, *rest: Any, **options: Any) -> Any:
+        if self._alone:
+            # As DeepSpeed itself does without a backend: else gradients are copied and handed to a thread and back.
+            model.enable_backward_allreduce = False
+        return super().training_step(model, *rest, **options)
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         # transformers' estimate takes frozen weights for trained ones, and walks over all modules at each step.
