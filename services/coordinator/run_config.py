@@ -47,6 +47,19 @@ class TrainingConfig(Section):
     learning_rate: float = Field(2e-5, gt=0)  # section 4.1
     warmup_ratio: float = Field(0.03, ge=0, lt=1)  # section 4.1
     max_length: int = Field(2048, ge=16)  # the LLaVA recipe; the paper is silent
+    adaptation: Literal["full", "lora"] = "full"  # lora: fresh adapters each iteration, merged at its end
+    lora_rank: int | None = Field(None, ge=1, description="default: the trainer's, 128")
+    lora_alpha: float | None = Field(None, gt=0, description="default: the trainer's, 256")
+    lora_dropout: float | None = Field(None, ge=0, lt=1, description="default: the trainer's, 0.05")
+
+    @model_validator(mode="after")
+    def _lora_has_a_use(self) -> "TrainingConfig":
+        given = [
+            name for name in ("lora_rank", "lora_alpha", "lora_dropout") if getattr(self, name) is not None
+        ]
+        if given and self.adaptation != "lora":
+            raise ValueError(f'{", ".join(given)}: belongs to adaptation = "lora"')
+        return self
 
 
 class PretrainingConfig(Section):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from services.coordinator.phases.training import hyperparameters
 from services.coordinator.run_config import RunConfig, parse_run_config
 from shared.errors import Unprocessable
 from shared.settings import read_toml
@@ -36,7 +37,7 @@ def test_an_unknown_key_is_named_with_what_is_allowed() -> None:
     with pytest.raises(Unprocessable) as caught:
         parse_run_config({"training": {"epoch": 2}})
     assert "training.epoch: unknown key" in caught.value.message
-    assert "allowed in training: batch_size, epochs, first_epochs" in caught.value.message
+    assert "allowed in training: adaptation, batch_size, epochs, first_epochs" in caught.value.message
 
 
 def test_an_unknown_key_of_an_optional_section_is_named() -> None:
@@ -50,9 +51,20 @@ def test_an_unknown_key_of_an_optional_section_is_named() -> None:
         ({"tau": 1.5}, "tau: .*less than or equal to 1, got 1.5"),
         ({"taw": 1}, "taw: unknown key\nallowed in the top level: .*tau"),
         ({"selection": {"mode": "balanced", "number": 3}}, "number belongs to the modes"),
+        ({"training": {"lora_rank": 8}}, "lora_rank: belongs to adaptation"),
         ({"teacher": {"engine": {"base_url": "http://x", "model": "m", "key_name": "AWS"}}}, "key_name"),
     ],
 )
 def test_a_wrong_value_is_named(values: dict[str, object], said: str) -> None:
     with pytest.raises(Unprocessable, match=said):
         parse_run_config(values)
+
+
+def test_the_trainer_is_told_what_is_set() -> None:
+    training = {"adaptation": "lora", "lora_rank": 8, "first_epochs": 2, "epochs": 3}
+    config = parse_run_config({"training": training, "pretraining": {"dataset": "captions"}})
+    assert hyperparameters(config, 1, "tune")["n_epochs"] == 2
+    later = hyperparameters(config, 2, "tune")
+    assert (later["n_epochs"], later["lora_rank"]) == (3, 8)
+    assert not later.keys() & {"adaptation", "first_epochs", "lora_alpha", "epochs"}
+    assert hyperparameters(config, 0, "pretrain")["learning_rate"] == 2e-3

@@ -14,6 +14,7 @@ import orjson
 from services.coordinator.merge import Answered, training_line
 from services.coordinator.phases.drive import Drive, Outcome, RunFailed
 from services.coordinator.repositories import iterations, pools
+from services.coordinator.run_config import RunConfig
 from shared.identity import digest, request_seed
 from shared.types import JsonObject
 
@@ -55,7 +56,8 @@ async def _hand_in(drive: Drive, iteration: JsonObject, stage: str) -> None:
         "suffix": f"{drive.run['name']}-{number}"[:64],
         "seed": request_seed(drive.config.seed, "trainer", None, stage, number),
         "stage": stage,
-        "hyperparameters": _hyperparameters(drive, number, stage),
+        "adaptation": drive.config.training.adaptation if stage == "tune" else "full",
+        "hyperparameters": hyperparameters(drive.config, number, stage),
         "metadata": metadata(drive.run, iteration, _dataset(drive, stage)),
     }
     key = digest("job", drive.run_id, number, stage, failed_before)
@@ -85,15 +87,15 @@ def _dataset(drive: Drive, stage: str) -> str:
     return drive.config.pretraining.dataset
 
 
-def _hyperparameters(drive: Drive, number: int, stage: str) -> JsonObject:
-    config = drive.config.training
+def hyperparameters(config: RunConfig, number: int, stage: str) -> JsonObject:
+    """What the trainer is told of a stage; what is not set is the trainer's to choose."""
     if stage == "pretrain":
-        assert drive.config.pretraining is not None, "the phase is left out of a run without stage 1"
-        given = drive.config.pretraining.model_dump(exclude={"dataset"})
+        assert config.pretraining is not None, "the phase is left out of a run without stage 1"
+        given = config.pretraining.model_dump(exclude={"dataset"})
     else:
-        given = config.model_dump(exclude={"first_epochs"})
-        if number == 1 and config.first_epochs is not None:
-            given["epochs"] = config.first_epochs
+        given = config.training.model_dump(exclude={"first_epochs", "adaptation"}, exclude_none=True)
+        if number == 1 and config.training.first_epochs is not None:
+            given["epochs"] = config.training.first_epochs
     given["n_epochs"] = given.pop("epochs")
     return given
 
