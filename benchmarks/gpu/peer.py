@@ -20,7 +20,7 @@ from trl import SFTConfig, SFTTrainer
 from services.trainer.plan import Plan
 from services.trainer.training.arguments import deepspeed_config, micro_batches
 from services.trainer.training.callbacks import peak_memory_bytes, write_line
-from services.trainer.training.groups import linear_names, projector_modules, set_trainable
+from services.trainer.training.families import linear_names, projector_modules, set_trainable
 from services.trainer.training.program import join
 from services.trainer.training.student import DTYPES, attention
 from shared.images import ImageStore

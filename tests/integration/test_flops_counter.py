@@ -11,7 +11,7 @@ from transformers import AutoModelForImageTextToText
 
 from benchmarks.gpu.flops import sizes_of, training_flops
 from benchmarks.training import student
-from services.trainer.training.groups import linear_names, projector_modules, set_trainable
+from services.trainer.training.families import linear_names, projector_modules, set_trainable
 
 LENGTH, BATCH, RANK = 40, 2, 4
 

@@ -1,10 +1,12 @@
 """The trainer's state: jobs and their transitions, the lease, checkpoints."""
 
 import json
+import resource
 from pathlib import Path
 
 import pytest
 
+from services.trainer import durable
 from services.trainer.checkpoints import MARKER, Checkpoints
 from services.trainer.jobs import TRANSITIONS, Asked, Jobs
 from services.trainer.lease import Entry, Lease
@@ -47,6 +49,19 @@ def test_a_torn_event_is_left_out(tmp_path: Path) -> None:
     again = Jobs(tmp_path)
     again.move(job.id, "running")
     assert [event["message"] for event in again.events(job.id)][1:] == ["Job running"]
+
+
+def test_a_line_is_added_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    durable.append(path, b"first\n")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
+    try:
+        with pytest.raises(OSError, match="No space left on device"):
+            durable.append(path, b"second\n")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_bytes() == b"first\n"
 
 
 def test_an_idempotency_key_gives_the_same_job_for_the_same_request(tmp_path: Path) -> None:
