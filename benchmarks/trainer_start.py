@@ -66,7 +66,7 @@ def forget_steps(plan: Plan, after: int) -> None:
 
 def job(folder: Path, size: str, launcher: str, save_every_steps: int = 1_000_000) -> Plan:
     """A job of two processes and a few steps."""
-    devices = jobs.CPU.model_copy(update={"num_processes": RANKS, "launcher": launcher})
+    devices = jobs.CPU.model_copy(update={"num_processes": RANKS, "launcher": launcher, "zero_stage": 2})
     name = f"{launcher}-{save_every_steps}"
     return jobs.plan(folder, name, devices, save_every_steps=save_every_steps, batch_size=BATCH)
 

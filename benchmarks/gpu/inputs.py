@@ -102,6 +102,7 @@ def plan(
         threads=1,
         loader_workers=DEFAULT_WORKERS if place.gpu else 0,
         hostfile=None,
+        node_launcher="pdsh",
     )
     made = jobs.plan(
         folder,

@@ -12,7 +12,6 @@ from typing import Any
 
 import orjson
 from datasets import Dataset
-from peft import LoraConfig
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor, TrainerCallback
 from trl import SFTConfig, SFTTrainer
@@ -20,7 +19,8 @@ from trl import SFTConfig, SFTTrainer
 from services.trainer.plan import Plan
 from services.trainer.training.arguments import deepspeed_config, micro_batches
 from services.trainer.training.callbacks import peak_memory_bytes, write_line
-from services.trainer.training.families import linear_names, projector_modules, set_trainable
+from services.trainer.training.families import set_trainable
+from services.trainer.training.lora import adapter_config
 from services.trainer.training.program import join
 from services.trainer.training.student import DTYPES, attention
 from shared.images import ImageStore
@@ -108,21 +108,9 @@ def config(plan: Plan) -> Any:
     )
 
 
-def adapter(plan: Plan, model: Any) -> Any:
-    """What our job adapts."""
-    given = plan.hyperparameters
-    return LoraConfig(
-        r=given.lora_rank,
-        lora_alpha=given.lora_alpha,
-        lora_dropout=given.lora_dropout,
-        target_modules=linear_names(model),
-        modules_to_save=projector_modules(model),
-    )
-
-
 def main() -> None:
     plan, lines = Plan(**orjson.loads(Path(sys.argv[1]).read_bytes())), Path(sys.argv[2])
-    join(plan.devices.gpu)
+    join(plan.devices.gpu, plan.devices.num_processes)
     arguments = config(plan)
     model = AutoModelForImageTextToText.from_pretrained(
         plan.model, dtype=DTYPES[plan.devices.dtype], attn_implementation=attention(plan)
@@ -135,7 +123,7 @@ def main() -> None:
         args=arguments,
         train_dataset=dataset(plan),
         processing_class=AutoProcessor.from_pretrained(plan.model),
-        peft_config=adapter(plan, model) if plan.adaptation == "lora" else None,
+        peft_config=adapter_config(model, plan) if plan.adaptation == "lora" else None,
         callbacks=[WritesLines(lines)],
     )
     trainer.train()

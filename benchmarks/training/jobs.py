@@ -10,25 +10,12 @@ import orjson
 
 from benchmarks.training import dialogues
 from benchmarks.training.student import Geometry
-from services.trainer.devices import Devices
+from services.trainer.devices import Devices, devices_of
 from services.trainer.plan import Plan, rendezvous
-from services.trainer.settings import Adaptation, Hyperparameters
+from services.trainer.settings import Adaptation, Hyperparameters, TrainerSettings
 from shared.images import ImageStore
 
-CPU = Devices(
-    gpu=False,
-    num_processes=1,
-    launcher="fork",
-    dtype="fp32",
-    zero_stage=2,
-    offload=False,
-    micro_batch_size=None,
-    gradient_checkpointing=False,
-    attention="auto",
-    threads=1,
-    loader_workers=0,
-    hostfile=None,
-)
+CPU = devices_of(TrainerSettings(num_devices=1, threads=1), num_gpus=0)
 
 
 def write_data(folder: Path, geometry: Geometry, lengths: Sequence[int], side: int | None = None) -> None:

@@ -32,7 +32,7 @@ class Plan(BaseModel):
     group_by_length: bool
     save_every_steps: int
     tracking: list[str]
-    families: dict[str, Family]
+    families: dict[str, Family] = {}
     resume_from: Path | None = None
 
     @property

@@ -12,19 +12,25 @@ from services.trainer.training.families import linear_names, projector_modules
 
 def with_adapter(model: Any, plan: Plan) -> Any:
     """A fresh adapter on the language model's linear layers; the projector is trained whole, as in the paper."""
-    from peft import LoraConfig, get_peft_model
+    from peft import get_peft_model
+
+    # An adapter in another precision than its base cannot be sharded by ZeRO-3.
+    same = plan.devices.dtype == "fp32"
+    return get_peft_model(model, adapter_config(model, plan), autocast_adapter_dtype=same)
+
+
+def adapter_config(model: Any, plan: Plan) -> Any:
+    """What a job adapts, and how; the LLaVA recipe's numbers where none are given."""
+    from peft import LoraConfig
 
     given = plan.hyperparameters
-    config = LoraConfig(
+    return LoraConfig(
         r=given.lora_rank or LORA["lora_rank"],
         lora_alpha=given.lora_alpha or LORA["lora_alpha"],
         lora_dropout=LORA["lora_dropout"] if given.lora_dropout is None else given.lora_dropout,
         target_modules=linear_names(model, families=plan.families),
         modules_to_save=projector_modules(model, plan.families),
     )
-    # An adapter in another precision than its base cannot be sharded by ZeRO-3.
-    adapted = get_peft_model(model, config, autocast_adapter_dtype=plan.devices.dtype == "fp32")
-    return adapted
 
 
 def is_adapter(folder: Path) -> bool:
