@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shlex
 import signal
 import stat
 import subprocess
@@ -31,7 +32,8 @@ Make = Callable[[], VllmEngine]
 async def make(tmp_path: Path) -> AsyncIterator[Make]:
     """Makes engines whose vLLM is the double; they are closed at the end."""
     python = tmp_path / "python"
-    python.write_text(f'#!/bin/sh\nexec {sys.executable} {ROOT}/tests/doubles/fake_vllm.py "$@"\n')
+    double = shlex.join([sys.executable, str(ROOT / "tests" / "doubles" / "fake_vllm.py")])
+    python.write_text(f'#!/bin/sh\nexec {double} "$@"\n')
     python.chmod(0o755)
     made = []
 
