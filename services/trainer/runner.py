@@ -77,6 +77,8 @@ class Runner:
         else:
             job = self.jobs.move(job.id, status)
             self._let_go(job)
+            if job.over:
+                clean(self.jobs.folder(job.id))
         self.wake()
         return job
 
@@ -156,6 +158,8 @@ class Runner:
             job_running.set(0)
             self._asked_to.pop(job.id, None)
         over = self.jobs.get(job.id)
+        if over.over:
+            await asyncio.to_thread(clean, self.jobs.folder(job.id))
         jobs_total.labels(over.status).inc()
         log.info("job_over", job=job.id, status=over.status, error=over.error)
         self.lease.touch(job.owner, time.time())
@@ -182,7 +186,6 @@ class Runner:
             self.jobs.note(job.id, {"swap": dict(self.engine.swap)})
         tokens = self.jobs.get(job.id).metrics.get("trained_tokens")
         await self._settle(job, "succeeded", fine_tuned_model=checkpoint, trained_tokens=tokens)
-        clean(self.jobs.folder(job.id))
 
     async def _settle(self, job: Job, status: Status, **changes: Any) -> None:
         """Write the job's new state down; where the disk is full, as soon as there is room for it."""

@@ -26,7 +26,7 @@ from shared.types import JsonObject
 
 log = logs.get(__name__)
 POLL_S = 0.2
-STOP_TIMEOUT_S = 600.0  # for the step and the state to be finished
+STOP_TIMEOUT_S = 1800.0  # for the step and the state to be finished
 LINES_PER_PREPARER = 500  # below, starting another process takes longer than the lines
 MAX_PREPARERS = 8
 MAX_DEATHS = 5  # at the same step
@@ -90,7 +90,8 @@ class Steps:
             raise Paused(endings.disk_full_message(self.plan.folder)) from error
 
     async def _prepare(self) -> None:
-        ranks = min(self.preparers, 1 + _num_lines(self.plan.training_file) // LINES_PER_PREPARER)
+        num_lines = await asyncio.to_thread(_num_lines, self.plan.training_file)
+        ranks = min(self.preparers, 1 + num_lines // LINES_PER_PREPARER)
 
         async def attempt() -> Program:
             shutil.rmtree(self.plan.prepared, ignore_errors=True)
@@ -226,7 +227,7 @@ class Steps:
 
 
 def clean(folder: Path) -> None:
-    """Remove what only the job itself needed, once its checkpoint is published."""
+    """Remove what only the job itself needed, once it is over."""
     for name in ("weights", "prepared", states_folder(folder).name):
         shutil.rmtree(folder / name, ignore_errors=True)
 

@@ -197,3 +197,4 @@ def test_events_are_streamed_and_a_running_job_is_cancelled(trainer: TrainerProc
     assert "Job cancelled" in data[-2]
     assert len(data) == len(set(data))
     assert trainer.job(job["id"])["status"] == "cancelled"
+    until(lambda: not {"prepared", "states"} & {p.name for p in trainer.job_folder(job["id"]).iterdir()}, 10)
