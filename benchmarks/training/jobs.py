@@ -10,7 +10,7 @@ import orjson
 
 from benchmarks.training import dialogues
 from benchmarks.training.student import Geometry
-from services.trainer.devices import Devices, devices_of
+from services.trainer.devices import Devices, devices_of, sharded
 from services.trainer.plan import Plan, rendezvous
 from services.trainer.settings import Adaptation, Hyperparameters, TrainerSettings
 from shared.images import ImageStore
@@ -36,6 +36,7 @@ def plan(
 ) -> Plan:
     """The plan of a job whose folder lies in `folder`; no tracker, no training states unless asked for."""
     (folder / name).mkdir(exist_ok=True)
+    given = Hyperparameters(**hyperparameters)
     return Plan(
         job=name,
         folder=folder / name,
@@ -45,9 +46,9 @@ def plan(
         stage="tune",
         adaptation=adaptation,
         seed=1,
-        hyperparameters=Hyperparameters(**hyperparameters),
+        hyperparameters=given,
         learning_rate=hyperparameters.get("learning_rate") or 1e-3,
-        devices=devices,
+        devices=sharded(devices, given.batch_size),
         group_by_length=group_by_length,
         save_every_steps=save_every_steps,
         tracking=[],

@@ -59,7 +59,7 @@ def devices_of(settings: TrainerSettings, num_gpus: int) -> Devices:
         num_processes=num,
         launcher=launcher,
         dtype=dtype,
-        zero_stage=zero_stage(settings, num, dtype),
+        zero_stage=settings.zero_stage,
         offload=settings.offload,
         micro_batch_size=settings.micro_batch_size,
         gradient_checkpointing=gpu if checkpointing is None else checkpointing,
@@ -71,13 +71,26 @@ def devices_of(settings: TrainerSettings, num_gpus: int) -> Devices:
     )
 
 
-def zero_stage(settings: TrainerSettings, num_processes: int, dtype: str) -> int:
-    """The settings' stage, but none where one process keeps all in fp32: ZeRO's copies took 8 % of a step.
+def micro_batch_size(batch_size: int, devices: Devices) -> int:
+    """Records that a device takes at once: what the settings say, else its share of the batch."""
+    return devices.micro_batch_size or max(batch_size // devices.num_processes, 1)
 
-    In other precisions ZeRO also holds the fp32 weights, and offloading is a part of it.
+
+def sharded(devices: Devices, batch_size: int) -> Devices:
+    """The devices with the ZeRO stage that a job of this batch gets; the settings' but in two cases.
+
+    One process that keeps all in fp32 and takes its batch at once does without ZeRO, whose copies took 8 % of a
+    step. And where a batch is taken in several parts it is never stage 0: there DeepSpeed (0.19.8) divides the
+    gradients twice by the number of parts, and they then escape clipping.
     """
-    alone = num_processes == 1 and dtype == "fp32" and not settings.offload
-    return 0 if alone and settings.zero_stage < 3 else settings.zero_stage
+    whole = micro_batch_size(batch_size, devices) * devices.num_processes >= batch_size
+    alone = devices.num_processes == 1 and devices.dtype == "fp32" and not devices.offload
+    stage = devices.zero_stage
+    if not whole:
+        stage = max(stage, 1)
+    elif alone and stage < 3:
+        stage = 0
+    return devices.model_copy(update={"zero_stage": stage})
 
 
 def slots(hostfile: Path) -> dict[str, int]:

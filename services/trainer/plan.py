@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from services.trainer import training_states
-from services.trainer.devices import Devices
+from services.trainer.devices import Devices, micro_batch_size, sharded
 from services.trainer.jobs import Job
 from services.trainer.serving.student_engine import free_port
 from services.trainer.settings import LEARNING_RATES, Adaptation, Hyperparameters, Stage, TrainerSettings
@@ -92,17 +92,12 @@ def plan_of(
         seed=asked.seed,
         hyperparameters=asked.hyperparameters,
         learning_rate=asked.hyperparameters.learning_rate or LEARNING_RATES[asked.stage],
-        devices=devices,
+        devices=sharded(devices, asked.hyperparameters.batch_size),
         group_by_length=settings.group_by_length,
         save_every_steps=settings.save_every_steps,
         tracking=settings.tracking,
         families=settings.families,
     )
-
-
-def micro_batch_size(batch_size: int, devices: Devices) -> int:
-    """Records that a device takes at once: what the settings say, else its share of the batch."""
-    return devices.micro_batch_size or max(batch_size // devices.num_processes, 1)
 
 
 def rendezvous(ranks: int) -> dict[str, str]:

@@ -23,6 +23,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "ZeRO 2, offload": {"zero_stage": 2, "offload": True},
     "ZeRO 3, offload": {"zero_stage": 3, "offload": True},
     "accumulation": {"micro_batch_size": 2},
+    "accumulation, ZeRO 0 asked for": {"micro_batch_size": 2, "zero_stage": 0},
     "two processes, accumulation": {"num_devices": 2, "micro_batch_size": 2, "zero_stage": 3},
     "gradient checkpointing": {"gradient_checkpointing": True},
     "bf16": {"dtype": "bf16"},
@@ -51,7 +52,7 @@ async def plain(runs: JobRuns, folder: Path) -> Ran:
 @pytest.mark.parametrize("way", WAYS)
 async def test_the_losses_are_those_of_one_process(runs: JobRuns, folder: Path, plain: Ran, way: str) -> None:
     made = await runs.run(folder / "student", folder / "train.jsonl", WAYS[way])
-    tolerance = 0.05 if way == "bf16" else 1e-3
+    tolerance = 0.05 if way == "bf16" else 1e-4
     assert made.losses == pytest.approx(plain.losses, abs=tolerance)
     assert made.weights.keys() == plain.weights.keys()
     for name, tensor in made.weights.items():

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.trainer.devices import Devices, devices_of, slots
+from services.trainer.devices import Devices, devices_of, sharded, slots
 from services.trainer.jobs import Asked, Job
 from services.trainer.launch.fresh import command
 from services.trainer.plan import Plan, plan_of
@@ -32,10 +32,15 @@ def test_without_a_gpu_one_process_is_forked() -> None:
         ({"num_devices": 2}, 2),
         ({"dtype": "bf16"}, 2),
         ({"offload": True}, 2),
+        ({"micro_batch_size": 4}, 2),
+        ({"micro_batch_size": 4, "zero_stage": 0}, 1),
+        ({"num_devices": 2, "zero_stage": 0}, 0),
     ],
 )
-def test_one_process_in_fp32_does_without_zero(settings: dict[str, Any], stage: int) -> None:
-    assert devices(0, **settings).zero_stage == stage
+def test_one_process_does_without_zero_but_never_in_parts_of_a_batch(
+    settings: dict[str, Any], stage: int
+) -> None:
+    assert sharded(devices(0, **settings), batch_size=16).zero_stage == stage
 
 
 def test_with_gpus_there_is_a_fresh_process_for_each() -> None:
