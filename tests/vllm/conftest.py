@@ -16,8 +16,9 @@ def vllm_python() -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def small_cache() -> object:
-    """A GiB for vLLM's cache instead of half of the memory."""
+def small_and_eager() -> object:
+    """A GiB for vLLM's cache instead of half of the memory; nothing compiled, which took most of each start."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
+        patch.setenv("TORCH_COMPILE_DISABLE", "1")
         yield

@@ -5,11 +5,13 @@ from pathlib import Path
 import pytest
 
 from comd.engine.model import load
+from services.trainer.devices import devices_of
+from services.trainer.jobs import Asked, Job
+from services.trainer.plan import plan_of
 from services.trainer.serving import probes
 from services.trainer.serving.engine import CanaryDisagrees
 from services.trainer.serving.vllm_engine import VllmEngine
-from services.trainer.settings import VllmSettings
-from services.trainer.training.canary import canary_prompts
+from services.trainer.settings import Hyperparameters, TrainerSettings, VllmSettings
 from services.trainer.training.publish import publish
 from shared.images import ImageStore
 from tests.tiny_student import make_student, training_file
@@ -21,13 +23,26 @@ def published(tmp_path: Path, store: ImageStore, change: float) -> Path:
     """A student with decided answers; `change` alters how sure it is of them, but not the answers."""
     import torch
 
-    weights = make_student(tmp_path / f"draft-{change}", hidden=64)
-    made = load("draft", weights, None)
+    asked = Asked(
+        training_file="file-1",
+        model="tiny",
+        suffix=None,
+        seed=1,
+        stage="tune",
+        hyperparameters=Hyperparameters(),
+        owner=None,
+    )
+    job = Job(id=f"ftjob-{change}", number=1, asked=asked, created_at=0)
+    settings = TrainerSettings(image_store=store.url)
+    file = training_file(tmp_path / "train.jsonl", store)
+    base = make_student(tmp_path / "base", hidden=64)
+    plan = plan_of(job, base, file, tmp_path / job.id, settings, devices_of(settings, 0))
+    made = load("draft", make_student(plan.weights, hidden=64), None)
     with torch.no_grad():
         made.model.lm_head.weight.mul_(20 * (1 + change))
-    made.model.save_pretrained(weights)
-    questions = canary_prompts(training_file(tmp_path / "train.jsonl", store))
-    return tmp_path / "checkpoints" / publish(weights, tmp_path / "checkpoints", {}, questions, store)
+    made.model.save_pretrained(plan.weights)
+    checkpoints = tmp_path / "checkpoints"
+    return checkpoints / publish(plan, checkpoints, {**asked.model_dump(), "lineage": ["tiny"]})
 
 
 async def test_stale_weights_are_refused_after_a_restart_at_the_latest(
