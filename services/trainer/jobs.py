@@ -36,11 +36,11 @@ class Asked(BaseModel):
 
     training_file: str
     model: str
-    suffix: str | None
     seed: int
     stage: Stage
-    hyperparameters: Hyperparameters
-    owner: str | None
+    hyperparameters: Hyperparameters = Hyperparameters()
+    suffix: str | None = None
+    owner: str | None = None
     adaptation: Adaptation = "full"
     metadata: dict[str, str] | None = None
 

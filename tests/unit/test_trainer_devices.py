@@ -9,7 +9,7 @@ from services.trainer.devices import Devices, devices_of, sharded, slots
 from services.trainer.jobs import Asked, Job
 from services.trainer.launch.fresh import command
 from services.trainer.plan import Plan, plan_of
-from services.trainer.settings import Hyperparameters, TrainerSettings
+from services.trainer.settings import TrainerSettings
 from shared.errors import ConfigError
 
 
@@ -83,15 +83,7 @@ def test_a_wrong_hostfile_is_refused_by_line(tmp_path: Path, text: str, said: st
 
 
 def plan(tmp_path: Path, num_gpus: int, **settings: Any) -> Plan:
-    asked = Asked(
-        training_file="file-1",
-        model="tiny",
-        suffix=None,
-        seed=1,
-        stage="pretrain",
-        hyperparameters=Hyperparameters(),
-        owner=None,
-    )
+    asked = Asked(training_file="file-1", model="tiny", seed=1, stage="pretrain")
     job = Job(id="ftjob-1", number=1, asked=asked, created_at=0)
     given = TrainerSettings(**settings)
     return plan_of(job, tmp_path / "m", tmp_path / "f", tmp_path, given, devices_of(given, num_gpus))

@@ -10,20 +10,11 @@ from services.trainer import durable
 from services.trainer.checkpoints import MARKER, Checkpoints
 from services.trainer.jobs import TRANSITIONS, Asked, Jobs
 from services.trainer.lease import Entry, Lease
-from services.trainer.settings import Hyperparameters
 from shared.errors import Conflict, NotFound
 
 
 def asked(seed: int = 1, owner: str | None = None) -> Asked:
-    return Asked(
-        training_file="file-1",
-        model="tiny",
-        suffix=None,
-        seed=seed,
-        stage="tune",
-        hyperparameters=Hyperparameters(),
-        owner=owner,
-    )
+    return Asked(training_file="file-1", model="tiny", seed=seed, stage="tune", owner=owner)
 
 
 def test_jobs_survive_a_restart_in_their_order(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from services.trainer.jobs import Asked, Jobs
 from services.trainer.launch.running import Program
 from services.trainer.launch.warm_parent import WarmParent
 from services.trainer.plan import Plan, plan_of
-from services.trainer.settings import Hyperparameters, TrainerSettings
+from services.trainer.settings import TrainerSettings
 from services.trainer.steps import MAX_DEATHS, Cancelled, JobFailed, Paused, Steps, StopReason
 from services.trainer.training_states import MARKER, Shape
 
@@ -85,15 +85,7 @@ def ends(how: Any, message: str) -> Act:
 
 def steps(folder: Path, parent: ScriptedParent, asked_to: StopReason | None = None) -> Steps:
     jobs = Jobs(folder / "jobs")
-    asked = Asked(
-        training_file="file-1",
-        model="tiny",
-        suffix=None,
-        seed=1,
-        stage="tune",
-        hyperparameters=Hyperparameters(),
-        owner=None,
-    )
+    asked = Asked(training_file="file-1", model="tiny", seed=1, stage="tune")
     job = jobs.create(asked, "one")
     (folder / "file.jsonl").write_text("{}\n")
     settings = TrainerSettings(tracking=[])

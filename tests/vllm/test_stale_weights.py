@@ -11,7 +11,7 @@ from services.trainer.plan import plan_of
 from services.trainer.serving import probes
 from services.trainer.serving.engine import CanaryDisagrees
 from services.trainer.serving.vllm_engine import VllmEngine
-from services.trainer.settings import Hyperparameters, TrainerSettings, VllmSettings
+from services.trainer.settings import TrainerSettings, VllmSettings
 from services.trainer.training.publish import publish
 from shared.images import ImageStore
 from tests.tiny_student import make_student, training_file
@@ -23,15 +23,7 @@ def published(tmp_path: Path, store: ImageStore, change: float) -> Path:
     """A student with decided answers; `change` alters how sure it is of them, but not the answers."""
     import torch
 
-    asked = Asked(
-        training_file="file-1",
-        model="tiny",
-        suffix=None,
-        seed=1,
-        stage="tune",
-        hyperparameters=Hyperparameters(),
-        owner=None,
-    )
+    asked = Asked(training_file="file-1", model="tiny", seed=1, stage="tune")
     job = Job(id=f"ftjob-{change}", number=1, asked=asked, created_at=0)
     settings = TrainerSettings(image_store=store.url)
     file = training_file(tmp_path / "train.jsonl", store)
