@@ -107,7 +107,7 @@ class TrainerProcess:
 
     def messages(self, job_id: str) -> list[str]:
         """What has been said of the job, the newest first."""
-        reply = self.call("GET", f"/v1/fine_tuning/jobs/{job_id}/events", params={"limit": 1000})
+        reply = self.call("GET", f"/v1/fine_tuning/jobs/{job_id}/events", params={"limit": 10000})
         return [event["message"] for event in reply.json()["data"]]
 
     def job_folder(self, job_id: str) -> Path:

@@ -18,12 +18,12 @@ STEPS_BETWEEN_STATES = 4
 COMMON = {"COMD_TRAINER_SAVE_EVERY_STEPS": str(STEPS_BETWEEN_STATES)}
 TWO = {"COMD_TRAINER_NUM_DEVICES": "2"}
 SHAPES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
-    "one process": ({}, {}),
+    "one process": ({}, {"n_epochs": 40}),  # it is quick, and must not be over before the last kill
     "two processes, ZeRO-3, bf16": (
         {**TWO, "COMD_TRAINER_ZERO_STAGE": "3", "COMD_TRAINER_DTYPE": "bf16"},
-        {},
+        {"n_epochs": 20},
     ),
-    "two processes, LoRA": (TWO, {"adaptation": "lora"}),
+    "two processes, LoRA": (TWO, {"n_epochs": 20, "adaptation": "lora"}),
 }
 
 
@@ -103,10 +103,10 @@ def test_killed_at_random_moments_it_ends_as_if_undisturbed(folder: Path, shape:
     trainer = started(folder, shape, settings)
     try:
         file_id = trainer.upload()
-        calm = trainer.over(trainer.create(file_id, n_epochs=15, **fields)["id"])
+        calm = trainer.over(trainer.create(file_id, **fields)["id"])
         assert calm["status"] == "succeeded", calm
         others = set(trainer.family())
-        job = trainer.create(file_id, n_epochs=15, suffix="rough", **fields)
+        job = trainer.create(file_id, suffix="rough", **fields)
         for victim in ("rank", "warm parent", "rank while a state is written", "service"):
             ahead = trainer.step(job["id"]) + random.randrange(STEPS_BETWEEN_STATES, 9)
             until(lambda ahead=ahead: trainer.step(job["id"]) >= ahead, 60, pause_s=0.01)  # type: ignore[misc]
@@ -114,7 +114,7 @@ def test_killed_at_random_moments_it_ends_as_if_undisturbed(folder: Path, shape:
             kill(trainer, job["id"], victim, others)
         rough = trainer.over(job["id"])
         assert rough["status"] == "succeeded", rough
-        assert len(trainer.losses(calm["id"])) == calm["metrics"]["total_steps"] == 60
+        assert len(trainer.losses(calm["id"])) == calm["metrics"]["total_steps"] == 4 * fields["n_epochs"]
         assert trainer.losses(job["id"]) == trainer.losses(calm["id"])
         assert rough["fine_tuned_model"] == calm["fine_tuned_model"]
         assert rough["metrics"]["train_loss"] == calm["metrics"]["train_loss"]
@@ -160,8 +160,8 @@ def test_deepspeeds_own_launcher_trains_the_same_by_hostfile(folder: Path, alone
 
 def test_a_paused_job_lets_others_through_and_goes_on_where_it_was(alone: TrainerProcess) -> None:
     file_id = alone.upload()
-    calm = alone.over(alone.create(file_id, n_epochs=15)["id"])
-    job = alone.create(file_id, n_epochs=15, suffix="paused")
+    calm = alone.over(alone.create(file_id, n_epochs=40)["id"])
+    job = alone.create(file_id, n_epochs=40, suffix="paused")
     until(lambda: alone.step(job["id"]) >= 3, 60)
     assert alone.act(job["id"], "pause").status_code == 200
     until(lambda: alone.job(job["id"])["status"] == "paused", 30)
@@ -219,11 +219,11 @@ def fill(disk: Path) -> None:
 def test_a_full_disk_pauses_the_job_and_harms_nothing(
     folder: Path, small_disk: Path, alone: TrainerProcess
 ) -> None:
-    calm = alone.over(alone.create(alone.upload(), n_epochs=15)["id"])
+    calm = alone.over(alone.create(alone.upload(), n_epochs=40)["id"])
     trainer = TrainerProcess(folder, {**COMMON, "COMD_HOME": str(small_disk)})
     trainer.start()
     try:
-        job = trainer.create(trainer.upload(), n_epochs=15)
+        job = trainer.create(trainer.upload(), n_epochs=40)
         until(lambda: trainer.step(job["id"]) > STEPS_BETWEEN_STATES, 60)
         fill(small_disk)
         until(lambda: trainer.job(job["id"])["status"] == "paused", 60)
