@@ -82,6 +82,7 @@ class Trouble:
             "teaching": self.kill_worker,
             "training": self.kill_coordinator,
             "assessing": self.flush,
+            "augmenting": self.flush,  # each may be over between two looks
         }
         self.struck: list[str] = []
 
@@ -130,7 +131,8 @@ def finished(stack: Stack, coordinator: Coordinator, world: Path) -> tuple[Troub
 
 def test_the_run_ends_through_all_the_trouble(finished: tuple[Trouble, dict[str, Any]]) -> None:
     trouble, report = finished
-    assert sorted(trouble.struck) == ["assessing", "teaching", "training"]
+    assert {"teaching", "training"} < set(trouble.struck)
+    assert {"assessing", "augmenting"} & set(trouble.struck)
     start, first, second = report["iterations"]
     assert start["checkpoint"] != first["checkpoint"] != second["checkpoint"]
     assert first["tuning_pool"] == first["cache_pool"] == 2 * NUM_PICTURES
