@@ -2,8 +2,8 @@
 
 from shared.errors import ConfigError
 
-# bf16 tensor-core FLOP/s without sparsity, from NVIDIA's data sheets of each product; the first name that begins the
-# device's own counts.
+# bf16 tensor-core FLOP/s without sparsity; the first name that begins the device's own counts. Not yet held against
+# the data sheets: do that before a utilisation is published, or give --peak-tflops.
 PEAKS = {
     "NVIDIA H200": 989.4e12,
     "NVIDIA H100 PCIe": 756e12,
