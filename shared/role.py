@@ -18,6 +18,7 @@ from shared.messages import resolve_images
 from shared.service import require_internal
 from shared.settings import ProcessSettings, default_image_store, explain
 from shared.types import EngineSpec, JsonObject, Role, RoleIdentity, Sampling, Usage
+from shared.usage import usage_of
 
 ENGINE_HEADER = "x-comd-engine"
 REVISION_KEPT_S = 30.0
@@ -100,9 +101,10 @@ class RoleService:
         }
         if response_format is not None:
             body["response_format"] = response_format
+        started = time.perf_counter()
         reply = await self.call(spec, body)
         text, finish_reason = engine.text_of(reply)
-        return Reply(text, finish_reason, usage_of(reply))
+        return Reply(text, finish_reason, usage_of(reply, time.perf_counter() - started))
 
     async def call(self, spec: EngineSpec, body: JsonObject) -> JsonObject:
         """One counted and timed call to the engine."""
@@ -136,13 +138,3 @@ class RoleService:
         revision = f"{spec.base_url}|{spec.model}|{listed[spec.model].get('root') or spec.model}"
         self._revisions[spec.base_url, spec.model] = (time.monotonic(), revision)
         return revision
-
-
-def usage_of(reply: JsonObject) -> Usage:
-    """The tokens of one call, as the engine counted them; 0 where it does not say."""
-    usage = reply.get("usage") or {}
-    return Usage(
-        prompt_tokens=int(usage.get("prompt_tokens") or 0),
-        completion_tokens=int(usage.get("completion_tokens") or 0),
-        calls=1,
-    )

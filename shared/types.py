@@ -46,17 +46,21 @@ class RoleIdentity(Wire):
 
 
 class Usage(Wire):
-    """Tokens as the engine counted them, summed over the calls of one request."""
+    """Tokens as the engine counted them and its seconds, summed over the calls of one request."""
 
     prompt_tokens: int = 0
+    cached_tokens: int = 0  # of the prompt tokens, those that the engine's prefix cache held
     completion_tokens: int = 0
     calls: int = 0
+    seconds: float = 0.0  # that calls were with the engine, summed over calls that ran side by side
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(
             prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            cached_tokens=self.cached_tokens + other.cached_tokens,
             completion_tokens=self.completion_tokens + other.completion_tokens,
             calls=self.calls + other.calls,
+            seconds=self.seconds + other.seconds,
         )
 
 

@@ -27,6 +27,7 @@ from shared.types import (
     RoleIdentity,
     Usage,
 )
+from shared.usage import usage_of
 
 ENGINE_HEADER = "x-comd-engine"
 WAIT_STATUSES = {401, 408, 429, 503, 504}
@@ -184,9 +185,7 @@ def _answer(url: str, reply: JsonObject) -> Answer:
         raise Unreadable(f"{url}: expected a chat completion, got {str(reply)[:200]}") from error
     if not isinstance(text, str):
         raise Unreadable(f"{url}: expected text in the message, got {str(choice)[:200]}")
-    usage = reply.get("usage") or {}
-    tokens = {name: int(usage.get(name) or 0) for name in ("prompt_tokens", "completion_tokens")}
-    return Answer(text, str(choice.get("finish_reason") or "stop"), Usage(**tokens, calls=1))
+    return Answer(text, str(choice.get("finish_reason") or "stop"), usage_of(reply))
 
 
 def _read(model: type[Model], reply: JsonObject) -> Model:
