@@ -13,8 +13,10 @@ import httpx
 ROOT = Path(__file__).parents[2]
 START_S = 60.0
 
+Process = subprocess.Popen[str]
 
-def cpu_seconds(process: "subprocess.Popen[str]") -> float:
+
+def cpu_seconds(process: Process) -> float:
     """User and system time of all its threads, to the nanosecond: Linux has a clock for each process.
 
     What /proc/PID/stat and so psutil say comes in steps of 10 ms, too coarse for a turn.
@@ -37,18 +39,23 @@ class Processes:
         if kind is not None:
             print(self.log.read_text()[-3000:], file=sys.stderr)
 
-    def start(self, module: str, *arguments: str, python: Path | None = None) -> "subprocess.Popen[str]":
+    def start(self, module: str, *arguments: str, python: Path | None = None) -> Process:
         command = [str(python or sys.executable), "-W", "ignore", "-m", module, *arguments]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         with self.log.open("a") as log:
             process = subprocess.Popen(
-                command, cwd=ROOT, env=self.environment, text=True, stderr=log, **pipes
+                command,
+                cwd=ROOT,
+                env=self.environment,
+                text=True,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
             )
         self._ends.callback(_end, process)
         return process
 
 
-def told(process: "subprocess.Popen[str]", line: str | None = None) -> str:
+def told(process: Process, line: str | None = None) -> str:
     """What it says next, after `line` where one is given; RuntimeError where it has ended."""
     assert process.stdin is not None
     assert process.stdout is not None
@@ -57,7 +64,7 @@ def told(process: "subprocess.Popen[str]", line: str | None = None) -> str:
         process.stdin.flush()
     said = process.stdout.readline().strip()
     if not said:
-        raise RuntimeError(f"{' '.join(map(str, process.args))} ended with {process.wait(5)}")  # type: ignore[arg-type]
+        raise RuntimeError(f"{process.args!r} ended with {process.wait(5)}; the end of its log follows")
     return said
 
 
@@ -74,7 +81,7 @@ def wait_until_ready(url: str) -> None:
     raise RuntimeError(f"{url} was not ready after {START_S:g} s")
 
 
-def _end(process: "subprocess.Popen[str]") -> None:
+def _end(process: Process) -> None:
     process.terminate()
     try:
         process.wait(10)
