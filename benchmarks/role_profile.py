@@ -27,6 +27,7 @@ OWNERS = (
     "shared",
 )
 IDLE = ("epoll_wait", "select (")
+STARTS_LOOP = "(uvicorn/_compat.py"
 CALLS = 500
 
 
@@ -65,10 +66,12 @@ def owner(frames: list[str]) -> str:
     if any(frame.startswith("gc_collect_main") for frame in frames):
         return "garbage collection"
     for frame in reversed(frames):
+        if STARTS_LOOP in frame:
+            return "event loop"
         for name in OWNERS:
             if f"({name}/" in frame:
                 return name
-    return "event loop and the rest"
+    return "the rest"
 
 
 def main() -> None:
