@@ -64,7 +64,7 @@ def told(process: Process, line: str | None = None) -> str:
         process.stdin.flush()
     said = process.stdout.readline().strip()
     if not said:
-        raise RuntimeError(f"{process.args!r} ended with {process.wait(5)}; the end of its log follows")
+        raise RuntimeError(f"{process.args!r} ended with {process.wait(5)}; the log's end is shown above")
     return said
 
 
