@@ -39,7 +39,7 @@ def watch_run(
             if run["status"] in ENDED:
                 break
             time.sleep(poll_s)
-    console.print(f"Run {run['name']} is {run['status']}{_because(run)}.")
+    console.print(f"Run {run['name']} is {run['status']}{because(run)}.")
     return run
 
 
@@ -83,7 +83,7 @@ def _tell(console: Console, coordinator: Coordinator, run: Json, told: int) -> i
     return told
 
 
-def _because(run: Json) -> str:
+def because(run: Json) -> str:
     return f": {run['reason']}" if run.get("reason") else ""
 
 
