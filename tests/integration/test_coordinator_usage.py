@@ -6,15 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI, Response
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from services.coordinator.clients import Http, Services
 from services.coordinator.committer import ClaimLost, Committer
 from services.coordinator.database import connect
 from services.coordinator.repositories import planning, tasks, usage, work
 from services.coordinator.repositories.rows import execute, fetch_one, insert, scalar
 from services.coordinator.repositories.tasks import Claim, TaskKey
-from tests.doubles.town import Town, town
+from services.coordinator.settings import CoordinatorSettings
+from tests.doubles.town import KEYS, Town, town
 from tests.integration.builders import RUN, instruction, make_run
+from tests.loopback import serving
 
 SUMS = ", ".join(f"sum({name}) AS {name}" for name in usage.SUMMED)
 PRICES = {
@@ -153,3 +157,26 @@ async def test_answers_that_are_there_already_cost_nothing(place: Town) -> None:
     await place.post(f"/v1/runs/{second['id']}/iterations", {})
     run = await place.wait_for_end(second["id"])
     assert run["usage"]["by_role"] == {}
+
+
+@pytest.mark.parametrize(("header", "seconds"), [("12.5", 12.5), ("soon", None), ("-1", None), (None, None)])
+async def test_seconds_are_the_engines_own_where_they_are_told(
+    header: str | None, seconds: float | None
+) -> None:
+    app = FastAPI()
+
+    @app.post("/v1/chat/completions")
+    async def chat(response: Response) -> dict[str, Any]:
+        await asyncio.sleep(0.02)
+        if header is not None:
+            response.headers["x-comd-engine-seconds"] = header
+        used = {"prompt_tokens": 9, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 4}}
+        return {"choices": [{"message": {"content": "yes"}, "finish_reason": "stop"}], "usage": used}
+
+    http = Http(KEYS, 10)
+    with serving(app) as url:
+        services = Services(http, CoordinatorSettings(teacher_url=url))
+        used = (await services.chat("teacher", "m", None, "is it?", {}, 1)).usage
+    await http.close()
+    assert (used.prompt_tokens, used.cached_tokens, used.completion_tokens, used.calls) == (9, 4, 2, 1)
+    assert used.seconds == seconds if seconds is not None else 0.02 <= used.seconds < 5
