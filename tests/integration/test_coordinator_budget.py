@@ -10,14 +10,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.coordinator.costs import NANOS
 from services.coordinator.database import connect
-from services.coordinator.repositories import budgets, planning, tasks, usage, work
+from services.coordinator.purse import Purse
+from services.coordinator.repositories import budgets, planning, runs, tasks, usage, work
 from services.coordinator.repositories.rows import execute, fetch, insert, scalar
 from services.coordinator.repositories.tasks import Claim, TaskKey
+from services.coordinator.run_config import RunConfig
+from services.coordinator.tasks.work import Tools, Work
+from shared.types import RoleIdentity, Sampling
 from tests.doubles.town import Town, town
 from tests.integration.builders import RUN, instruction, make_run
 from tests.integration.test_coordinator_usage import call
 
 A_TOKEN = {"price": {"completion": 10_000.0}}  # one hundredth of the currency for each token of a reply
+IMAGES = "abcdefghijkl"
 LIMIT = 2.0  # of 3.8 that the whole would cost
 
 
@@ -25,8 +30,8 @@ LIMIT = 2.0  # of 3.8 that the whole would cost
 async def engine(postgres_url: str) -> AsyncIterator[AsyncEngine]:
     engine = connect(postgres_url)
     async with engine.begin() as c:
-        await make_run(c)
-        await insert(c, "instructions", [instruction(n, image) for n, image in enumerate("abc", 1)])
+        await make_run(c, teacher=A_TOKEN, budget={"limit": 1.0})
+        await insert(c, "instructions", [instruction(n, image) for n, image in enumerate(IMAGES, 1)])
         await planning.plan(c, RUN, 1, "teaching", work.LACKING["teaching"])
     yield engine
     await engine.dispose()
@@ -66,6 +71,32 @@ async def test_a_refused_task_says_what_it_would_have_needed(engine: AsyncEngine
         assert await budgets.smallest_refused(c, RUN) == 60
         await claimed(c, "b")
         assert await budgets.smallest_refused(c, RUN) == 70
+
+
+class Identities:
+    """A teacher's service that is asked for nothing but who it is."""
+
+    async def identity(self, role: str, engine: object) -> RoleIdentity:
+        sampling = Sampling(max_tokens=10)
+        return RoleIdentity(role="teacher", prompt_version="1", model="m", revision="r", sampling=sampling)
+
+
+async def test_tasks_that_are_weighed_at_once_never_share_the_same_money(engine: AsyncEngine) -> None:
+    """Twelve workers want 0.30 each of a budget of 1.00."""
+    async with engine.begin() as c:
+        claims = await claimed(c, *IMAGES)
+        run = await runs.get(c, RUN)
+    assert run
+    config = RunConfig.model_validate(run["config"])
+    tools = Tools(Identities(), None, None, {"teacher": asyncio.Semaphore(12)})  # type: ignore[arg-type]
+    works = [Work(claim, config, {}, "", {}, [{"id": 1, "text": "is it?"}]) for claim in claims]
+    paid = await asyncio.gather(*(Purse(engine).pays(one, tools) for one in works))
+    assert sum(paid) == 3
+    async with engine.connect() as c:
+        assert await budgets.stand(c, RUN) == budgets.Stand(0, 3 * 30 * NANOS // 100, 3)
+        run = await runs.get(c, RUN)
+    assert run
+    assert run["status"] == "running"  # three are still in flight
 
 
 @pytest.fixture
