@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from typer.testing import CliRunner
 
+from comd.commands.runs import app
 from services.coordinator.costs import NANOS
 from services.coordinator.database import connect
 from services.coordinator.purse import Purse
@@ -17,7 +19,7 @@ from services.coordinator.repositories.tasks import Claim, TaskKey
 from services.coordinator.run_config import RunConfig
 from services.coordinator.tasks.work import Tools, Work
 from shared.types import RoleIdentity, Sampling
-from tests.doubles.town import Town, town
+from tests.doubles.town import KEYS, Town, town
 from tests.integration.builders import RUN, instruction, make_run
 from tests.integration.test_coordinator_usage import call
 
@@ -154,6 +156,28 @@ async def test_a_task_that_is_bigger_than_the_whole_budget_pauses_the_run(place:
     run = await place.wait_for_end(run_id)
     assert (run["status"], run["usage"]["spent"]) == ("paused", 0)
     assert "0.0000 spent, and the next task may cost 0.2400" in run["reason"]  # 2 answers of 4 + 8 tokens
+
+
+async def test_the_command_line_shows_spending_and_raises_the_budget(
+    place: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = await place.begin(trainings=1, teacher=A_TOKEN, budget={"limit": 0.3})
+    await place.wait_for_end(run_id)
+    monkeypatch.setenv("COMD_URL", str(place.http.base_url))
+    monkeypatch.setenv("COMD_API_KEY", KEYS.api)
+    monkeypatch.setenv("COMD_INTERNAL_KEY", KEYS.internal)
+
+    async def comd(*words: str) -> str:
+        result = await asyncio.to_thread(CliRunner().invoke, app, [*words])
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    said = await comd("show", "run")
+    assert "(of 0.30)" in said
+    assert "Run run is paused: the budget of 0.30 USD is used up" in said
+    assert "run run may spend 50.00: spent: 0." in await comd("budget", "run", "50")
+    assert "run run is running" in await comd("resume", "run")
+    assert (await place.wait_for_end(run_id))["status"] == "finished"
 
 
 async def test_a_budget_without_prices_holds_nobody_up(place: Town) -> None:
