@@ -70,6 +70,10 @@ class Coordinator:
         """`pause`, `resume` or `cancel`."""
         return self._ask("POST", f"/v1/runs/{run_id}/{action}")
 
+    def set_budget(self, run_id: str, limit: float) -> Json:
+        """What the run may spend, in its currency."""
+        return self._ask("PATCH", f"/v1/runs/{run_id}", json={"budget": limit})
+
     def report(self, run_id: str) -> Json:
         return self._ask("GET", f"/v1/runs/{run_id}/report")
 

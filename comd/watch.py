@@ -39,7 +39,7 @@ def watch_run(
             if run["status"] in ENDED:
                 break
             time.sleep(poll_s)
-    console.print(f"Run {run['name']} is {run['status']}{_because(run)}.")
+    console.print(f"Run {run['name']} is {run['status']}{because(run)}.")
     return run
 
 
@@ -83,7 +83,7 @@ def _tell(console: Console, coordinator: Coordinator, run: Json, told: int) -> i
     return told
 
 
-def _because(run: Json) -> str:
+def because(run: Json) -> str:
     return f": {run['reason']}" if run.get("reason") else ""
 
 
@@ -129,21 +129,22 @@ class _Display:
         progress = run.get("progress") or {}
         if progress.get("phase") != run["phase"]:
             progress = {}  # of the phase before
+        pace = _pace(progress, run.get("usage") or {})
         done, total = progress.get("done") or 0, progress.get("total")
         if self._task is not None:
-            self._bar.update(self._task, description=phase, completed=done, total=total, pace=_pace(progress))
+            self._bar.update(self._task, description=phase, completed=done, total=total, pace=pace)
             return
         now = time.monotonic()
         if phase != self._last[0] or now - self._last[1] > PLAIN_EVERY_S:
             counted = f"{done:,} / {total:,} {progress['unit']}" if total is not None else ""
-            said = ", ".join(part for part in (counted, _pace(progress)) if part)
+            said = ", ".join(part for part in (counted, pace) if part)
             self._console.print(
                 f"  {phase}: {said}" if said else f"  {phase}", highlight=False, soft_wrap=True
             )
             self._last = (phase, now)
 
 
-def _pace(progress: Json) -> str:
+def _pace(progress: Json, usage: Json) -> str:
     said = []
     if progress.get("loss") is not None:
         said.append(f"loss {progress['loss']:.3f}")
@@ -151,6 +152,8 @@ def _pace(progress: Json) -> str:
         said.append(f"{progress['rate']:.0f}/s")
     if progress.get("time_left_s") is not None:
         said.append(f"{progress['time_left_s']:.0f} s left")
+    if usage.get("spent"):
+        said.append(f"{usage['spent']:.2f} {usage['currency']} spent")
     if progress.get("waiting"):
         said.append(f"waiting: {progress['waiting']}")
     return ", ".join(said)

@@ -1,4 +1,4 @@
-"""`comd run start | watch | list | show | pause | resume | cancel`."""
+"""`comd run start | watch | list | show | budget | pause | resume | cancel`."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,8 @@ from rich.console import Console
 
 from comd.commands.connection import connect
 from comd.report import story
-from comd.watch import summary_table, watch_run
+from comd.usage_table import spending, usage_table
+from comd.watch import because, summary_table, watch_run
 from shared.settings import read_toml
 
 app = typer.Typer(help="runs: start, watch, pause, resume", no_args_is_help=True)
@@ -76,6 +77,17 @@ def show(name: Name, as_json: AsJson = False) -> None:
             console.print(line, highlight=False, soft_wrap=True)
         before = iteration
     console.print(summary_table(report["iterations"]))
+    if report["usage"]["by_role"]:
+        console.print(usage_table(report["usage"]))
+    console.print(f"Run {run['name']} is {run['status']}{because(run)}.", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def budget(name: Name, amount: Annotated[float, typer.Argument(min=0, help="in the run's currency")]) -> None:
+    """Limit what the run may spend; a run that paused because it was used up goes on with `resume`."""
+    with connect() as coordinator:
+        run = coordinator.set_budget(coordinator.find_run(name)["id"], amount)
+        print(f"run {run['name']} may spend {amount:.2f}: {spending(run['usage'])}")
 
 
 @app.command()

@@ -30,6 +30,7 @@ from shared.types import (
 from shared.usage import usage_of
 
 ENGINE_HEADER = "x-comd-engine"
+SECONDS_HEADER = "x-comd-engine-seconds"
 WAIT_STATUSES = {401, 408, 429, 503, 504}
 WAIT_CODES = {"engine_unavailable", "checkpoint_not_loaded", "bad_configuration", "model_not_found"}
 IDENTITY_KEPT_S = 30.0
@@ -74,10 +75,17 @@ class Http:
 
     async def request(self, method: str, url: str, body: Any = None, **options: Any) -> JsonObject:
         """The reply's JSON object, or one of this module's three errors."""
+        return (await self.timed_request(method, url, body, **options))[0]
+
+    async def timed_request(
+        self, method: str, url: str, body: Any = None, **options: Any
+    ) -> tuple[JsonObject, float]:
+        """The same, and the seconds that an engine took: as the service says, else by our own clock."""
         headers = options.pop("headers", {})
         if body is not None:
             options["content"] = body if isinstance(body, bytes) else orjson.dumps(body)
             headers = {"content-type": "application/json", **headers}
+        started = time.monotonic()
         try:
             response = await self._client.request(method, url, headers=headers, **options)
         except (httpx.HTTPError, OSError) as error:
@@ -91,7 +99,7 @@ class Http:
             raise Unreadable(f"{url}: expected JSON, got {response.text[:200]!r}") from error
         if not isinstance(reply, dict):
             raise Unreadable(f"{url}: expected a JSON object, got {response.text[:200]!r}")
-        return reply
+        return reply, _engine_seconds(response, time.monotonic() - started)
 
 
 class Services:
@@ -135,8 +143,8 @@ class Services:
         """One answer of the teacher or the student to one instruction."""
         body = {"model": model, "messages": [user_message(image, text)], "seed": seed, **sampling}
         url = f"{self.urls[role]}/v1/chat/completions"
-        reply = await self.http.request("POST", url, body, headers=_engine(engine))
-        return _answer(url, reply)
+        reply, seconds = await self.http.timed_request("POST", url, body, headers=_engine(engine))
+        return _answer(url, reply, seconds)
 
     async def assess(self, asked: AssessmentRequest, engine: EngineSpec | None) -> Assessment:
         url = f"{self.urls['assessor']}/v1/assessments"
@@ -177,7 +185,15 @@ def _seconds(retry_after: str | None) -> float:
         return 1.0
 
 
-def _answer(url: str, reply: JsonObject) -> Answer:
+def _engine_seconds(response: httpx.Response, measured: float) -> float:
+    try:
+        said = float(response.headers.get(SECONDS_HEADER, measured))
+    except ValueError:
+        return measured
+    return said if 0 <= said < float("inf") else measured
+
+
+def _answer(url: str, reply: JsonObject, seconds: float) -> Answer:
     try:
         choice = reply["choices"][0]
         text = choice["message"]["content"]
@@ -185,7 +201,7 @@ def _answer(url: str, reply: JsonObject) -> Answer:
         raise Unreadable(f"{url}: expected a chat completion, got {str(reply)[:200]}") from error
     if not isinstance(text, str):
         raise Unreadable(f"{url}: expected text in the message, got {str(choice)[:200]}")
-    return Answer(text, str(choice.get("finish_reason") or "stop"), usage_of(reply))
+    return Answer(text, str(choice.get("finish_reason") or "stop"), usage_of(reply, seconds))
 
 
 def _read(model: type[Model], reply: JsonObject) -> Model:

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.coordinator.database import persistently
-from services.coordinator.repositories import tasks
+from services.coordinator.repositories import tasks, usage
 from services.coordinator.repositories.rows import insert
 from services.coordinator.repositories.tasks import Claim
 from shared.errors import ComdError
@@ -90,6 +90,8 @@ class Committer:
                 await _insert(c, table, key, ours)
             if finished := [unit.claim for unit in ours if unit.finish]:
                 await tasks.finish(c, finished)
+            # whoever owns the task by now: these calls were made, and cost what they cost
+            await usage.record(c, [row for unit in units for row in unit.rows.get("calls", ())])
         return held
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from shared.errors import Unprocessable
 from shared.settings import explain, known_keys
-from shared.types import EngineSpec
+from shared.types import EngineSpec, Role
 
 SelectionMode = Literal["balanced", "difficult_only", "easy_only", "random"]
 
@@ -30,11 +30,21 @@ class SelectionConfig(Section):
         return self
 
 
+class Price(Section):
+    """Of a million tokens, in the run's currency."""
+
+    prompt: float = Field(0.0, ge=0, allow_inf_nan=False)
+    cached: float | None = Field(None, ge=0, allow_inf_nan=False, description="default: as prompt")
+    completion: float = Field(0.0, ge=0, allow_inf_nan=False)
+
+
 class RoleConfig(Section):
     engine: EngineSpec | None = Field(None, description="default: the engine that the role service has")
+    price: Price | None = Field(None, description="default: its calls cost nothing")
 
 
 class StudentConfig(Section):
+    price: Price | None = Field(None, description="default: its calls cost nothing")
     base: str = Field("base", description="a base student that the trainer knows")
     temperature: float = Field(0.5, ge=0, le=2)  # section 4.1
     max_tokens: int = Field(512, ge=1)
@@ -82,6 +92,10 @@ class EarlyStopConfig(Section):
     )
 
 
+class BudgetConfig(Section):
+    limit: float = Field(ge=0, allow_inf_nan=False, description="what the run may spend, in its currency")
+
+
 class RunConfig(Section):
     seed: int = Field(0, ge=0)
     trainings: int = Field(4, ge=1)  # section 4.1: four, with three rounds of augmentation between them
@@ -95,11 +109,37 @@ class RunConfig(Section):
     pretraining: PretrainingConfig | None = None
     evaluation: EvaluationConfig | None = None
     early_stop: EarlyStopConfig = EarlyStopConfig()
+    currency: str = Field("USD", min_length=1, max_length=8, description="label of prices and budget")
+    budget: BudgetConfig | None = Field(None, description="default: no limit")
 
     def engines(self) -> dict[str, EngineSpec]:
         """The engines that this run brings along, by role."""
         roles = {"teacher": self.teacher, "assessor": self.assessor, "augmentor": self.augmentor}
         return {role: section.engine for role, section in roles.items() if section.engine is not None}
+
+    def prices(self) -> dict[str, Price]:
+        """What tokens cost, by role; a role that is not there costs nothing."""
+        return {role: section.price for role, section in self._roles().items() if section.price is not None}
+
+    def with_prices(self, prices: Mapping[Role, Price | None]) -> "RunConfig":
+        """The same with other prices; None takes a role's price away."""
+        roles = self._roles()
+        changed: dict[str, Section] = {
+            role: roles[role].model_copy(update={"price": price}) for role, price in prices.items()
+        }
+        return self.model_copy(update=changed)
+
+    def _roles(self) -> dict[str, RoleConfig | StudentConfig]:
+        return {
+            "teacher": self.teacher,
+            "assessor": self.assessor,
+            "augmentor": self.augmentor,
+            "student": self.student,
+        }
+
+    def with_budget(self, limit: float | None) -> "RunConfig":
+        """The same with another limit; None takes it away."""
+        return self.model_copy(update={"budget": None if limit is None else BudgetConfig(limit=limit)})
 
 
 def parse_run_config(values: Mapping[str, Any]) -> RunConfig:

@@ -243,6 +243,49 @@ class Task(Table):
     leased_until: Mapped[datetime | None]
     published_at: Mapped[datetime | None]
     note: Mapped[str | None]  # what it waits for
+    estimate_nanos: Mapped[int] = mapped_column(
+        server_default="0"
+    )  # of a budgeted run; reserved while leased
     __table_args__ = (
         Index("tasks_open", "run_id", "state", postgresql_where="state IN ('todo', 'published', 'leased')"),
     )
+
+
+class Call(Table):
+    """What one request to a role used and cost: one answer, one assessment or one augmentation.
+
+    Known by the claim of its task and its number within, so every call that was made has a row of its own.
+    """
+
+    __tablename__ = "calls"
+    run_id: Mapped[str] = _run()
+    iteration: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    phase: Mapped[str] = mapped_column(primary_key=True)
+    image: Mapped[str] = mapped_column(primary_key=True)
+    attempt: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    role: Mapped[str]
+    model_revision: Mapped[str]
+    items: Mapped[int]  # instructions (parents, questions) asked for; 0 where the same one is asked again
+    calls: Mapped[int]  # to the engine
+    prompt_tokens: Mapped[int]
+    cached_tokens: Mapped[int]
+    completion_tokens: Mapped[int]
+    seconds: Mapped[float]
+    cost_nanos: Mapped[int]  # billionths of the run's currency, at the price of the time
+
+
+class UsageTotal(Table):
+    """The sums of `calls`, written with them: a run's millions of calls are never added up while it is watched."""
+
+    __tablename__ = "usage_totals"
+    run_id: Mapped[str] = _run()
+    iteration: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    role: Mapped[str] = mapped_column(primary_key=True)
+    items: Mapped[int]
+    calls: Mapped[int]
+    prompt_tokens: Mapped[int]
+    cached_tokens: Mapped[int]
+    completion_tokens: Mapped[int]
+    seconds: Mapped[float]
+    cost_nanos: Mapped[int]

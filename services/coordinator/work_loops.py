@@ -17,8 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.coordinator.clients import Services
 from services.coordinator.committer import ClaimLost, Committer
 from services.coordinator.database import persistently, reader
+from services.coordinator.purse import Purse
 from services.coordinator.queue import Message, Queue, patiently
-from services.coordinator.repositories import tasks, work
+from services.coordinator.repositories import tasks, usage, work
 from services.coordinator.repositories.rows import insert
 from services.coordinator.repositories.tasks import Claim, TaskKey
 from services.coordinator.settings import CoordinatorSettings
@@ -53,6 +54,7 @@ class Worker:
         self.reader = reader(engine)
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self.committer = Committer(engine)
+        self.purse = Purse(engine)
         self.tools = Tools(
             services,
             self.committer.commit,
@@ -120,8 +122,9 @@ class Worker:
 
     async def _do(self, one: Work) -> None:
         try:
-            await TASKS[one.claim.key.phase](one, self.tools)
-            await self.tools.keep(one, {}, finish=True)
+            if await self.purse.pays(one, self.tools):
+                await TASKS[one.claim.key.phase](one, self.tools)
+                await self.tools.keep(one, {}, finish=True)
         except asyncio.CancelledError:
             raise
         except BaseException as error:
@@ -135,12 +138,13 @@ class Worker:
     async def _count_error(self, one: Work, error: BaseException) -> None:
         """An unexpected end: the task goes to somebody else, and fails for good after a few."""
         log.error("task_failed", run_id=one.run_id, task=one.claim.key.as_json(), exc_info=error)
-        reason = f"{type(error).__name__}: {error}"[:500]
+        reason, calls = f"{type(error).__name__}: {error}"[:500], one.take_calls()
 
         async def count() -> None:
             async with self.engine.begin() as c:
                 if await tasks.count_error(c, one.claim, reason, ERRORS_ALLOWED):
                     await insert(c, "failures", [one.failure(0, reason, ERRORS_ALLOWED)])
+                await usage.record(c, calls)
 
         await persistently(count)
 
@@ -170,6 +174,7 @@ class Worker:
         """Stop working on these: lost, or their run was paused. The fence decides whether they are free."""
         if not claims:
             return
+        calls = [call for claim in claims for call in self._held[claim][0].take_calls()]
         for claim in claims:
             self._held[claim][2].cancel()
         await asyncio.sleep(0)
@@ -177,6 +182,7 @@ class Worker:
         async def give_back() -> None:
             async with self.engine.begin() as c:
                 await tasks.give_back(c, claims)
+                await usage.record(c, calls)
 
         await persistently(give_back)
 

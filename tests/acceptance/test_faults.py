@@ -122,6 +122,22 @@ def test_kills_and_a_flushed_redis_change_nothing(
     assert deployment.wait_for_end(run_id)["status"] == "finished"
     queue.close()
     assert digests(deployment.database_url) == digests(undisturbed)
+    check_usage(deployment.database_url)
+
+
+def check_usage(database_url: str) -> None:
+    """The sums are those of the calls, and every result that was kept has its call."""
+    summed = ", ".join(f"sum({name})" for name in ("calls", "prompt_tokens", "completion_tokens", "items"))
+    with psycopg.connect(database_url) as connection:
+        calls, totals = (
+            connection.execute(f"SELECT role, {summed} FROM {table} GROUP BY role ORDER BY role").fetchall()  # type: ignore[call-overload]
+            for table in ("calls", "usage_totals")
+        )
+        results = dict(connection.execute("SELECT role, count(*) FROM answers GROUP BY role").fetchall())
+        verdicts = connection.execute("SELECT 'assessor', count(*) FROM verdicts").fetchall()
+    assert calls == totals
+    items = {role: items for role, *_, items in calls}
+    assert all(items[role] >= num for role, num in {**results, **dict(verdicts)}.items())
 
 
 def kill(child: object) -> None:

@@ -25,7 +25,7 @@ from services.coordinator.settings import CoordinatorSettings
 from services.coordinator.work_loops import Worker
 from services.teacher.app import TeacherSettings, create_teacher_app
 from shared.keys import Keys
-from shared.types import EngineSpec
+from shared.types import EngineSpec, Sampling
 from tests.doubles.stub_trainer import StubTrainer, create_stub_app
 from tests.loopback import serving
 
@@ -85,14 +85,25 @@ class Town:
 
 
 @contextlib.asynccontextmanager
-async def town(folder: Path, postgres_url: str, redis_url: str, num_pictures: int = 6) -> AsyncIterator[Town]:
+async def town(
+    folder: Path,
+    postgres_url: str,
+    redis_url: str,
+    num_pictures: int = 6,
+    num_workers: int = 1,
+    max_tokens: int = 512,
+) -> AsyncIterator[Town]:
     """The system while the context lasts."""
     data, images = folder / "data", str(folder / "images")
     dataset.write(data, 0, num_pictures, num_heldout_per_kind=1)
-    with contextlib.ExitStack() as stack:
+    async with contextlib.AsyncExitStack() as stack:
         engine_url = stack.enter_context(serving(create_engine_app(Behaviour())))
         spec = EngineSpec(base_url=engine_url, model="scripted", kind="scripted")
-        told: dict[str, Any] = {"engine": spec, "image_store": images}
+        told: dict[str, Any] = {
+            "engine": spec,
+            "image_store": images,
+            "sampling": Sampling(max_tokens=max_tokens),
+        }
         trainer = StubTrainer(engine_url)
         apps = {
             "teacher": create_teacher_app(TeacherSettings(port=1, **told), KEYS),
@@ -112,10 +123,9 @@ async def town(folder: Path, postgres_url: str, redis_url: str, num_pictures: in
         )
         url = stack.enter_context(serving(create_coordinator_app(settings, KEYS)))
         headers = {"authorization": f"Bearer {KEYS.api}"}
-        async with (
-            _working(settings),
-            httpx.AsyncClient(base_url=url, headers=headers, timeout=30, trust_env=False) as http,
-        ):
+        for _ in range(num_workers):
+            await stack.enter_async_context(_working(settings))
+        async with httpx.AsyncClient(base_url=url, headers=headers, timeout=30, trust_env=False) as http:
             yield Town(http, settings, trainer, engine_url, data)
 
 

@@ -1,11 +1,16 @@
 """The schema: made from empty, equal to the tables in code, and a newer one is refused."""
 
+from pathlib import Path
+
 import psycopg
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine
 
+from services.coordinator import migrations
 from services.coordinator.database import connect, driver_url, is_connection_lost, to_json
 from services.coordinator.migrate import migrate, schema_is_current
 from services.coordinator.repositories.rows import insert, scalar
@@ -19,6 +24,38 @@ def test_the_migrations_make_the_tables_from_empty(empty_postgres_url: str) -> N
     with engine.connect() as connection:
         assert schema_is_current(connection)
         assert compare_metadata(MigrationContext.configure(connection), Table.metadata) == []
+    engine.dispose()
+
+
+def test_a_database_in_use_keeps_its_rows_and_gets_the_new_columns(empty_postgres_url: str) -> None:
+    upgrade(empty_postgres_url, "0001")
+    with psycopg.connect(empty_postgres_url) as connection:
+        connection.execute("""
+            INSERT INTO datasets (name, purpose, path, content_sha256, num_records, num_instructions, num_images,
+                num_refused, refused) VALUES ('set', 'instruct', 'p', '', 1, 1, 1, 0, '[]')
+        """)
+        connection.execute("""
+            INSERT INTO runs (id, name, dataset, config, engines, status, target, progress)
+            VALUES ('run-1', 'r', 'set', '{}', '{}', 'running', 1, '{}')
+        """)
+        connection.execute("""
+            INSERT INTO tasks (run_id, iteration, phase, image, state) VALUES ('run-1', 1, 'teaching', 'a', 'todo')
+        """)
+    migrate(empty_postgres_url)
+    with psycopg.connect(empty_postgres_url) as connection:
+        assert connection.execute("SELECT image, estimate_nanos FROM tasks").fetchall() == [("a", 0)]
+        assert connection.execute("SELECT count(*) FROM usage_totals").fetchone() == (0,)
+
+
+def upgrade(url: str, revision: str) -> None:
+    """The schema as an earlier version left it."""
+    engine = create_engine(driver_url(url))
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    with engine.connect() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+        connection.commit()
     engine.dispose()
 
 

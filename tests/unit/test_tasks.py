@@ -96,12 +96,26 @@ async def test_teaching_keeps_and_binds_every_answer() -> None:
     assert all(asked["max_tokens"] == 10 and asked["temperature"] == 0.5 for asked in services.asked)
 
 
+async def test_every_call_is_kept_with_what_it_cost() -> None:
+    """Those whose answers were of no use, too; only the first one for an instruction counts as an item."""
+    price = {"price": {"prompt": 1.0, "completion": 2.0}}
+    kept = Kept()
+    await teach(
+        work("teaching", QUESTIONS[0], teacher=price), tools(Services(lambda *_: said("x", "length")), kept)
+    )
+    assert [row["number"] for row in kept.rows["calls"]] == [1, 2]
+    assert [row["items"] for row in kept.rows["calls"]] == [1, 0]
+    assert [row["cost_nanos"] for row in kept.rows["calls"]] == [3000, 3000]
+    assert {(row["role"], row["model_revision"]) for row in kept.rows["calls"]} == {("teacher", "r")}
+
+
 async def test_what_was_answered_before_is_not_asked_again() -> None:
     first, kept = Services(lambda text, _: said(text)), Kept()
     await teach(work("teaching", *QUESTIONS), tools(first, kept))
     second, again = Services(), Kept({row["request_hash"]: row for row in kept.rows["answers"]})
     await teach(work("teaching", *QUESTIONS), tools(second, again))
     assert second.asked == []
+    assert again.rows["calls"] == []
     assert again.rows["answers"] == []
     assert {row["instruction_id"] for row in again.rows["bindings"]} == {1, 2}
 

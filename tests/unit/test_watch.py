@@ -20,6 +20,7 @@ def run(status: str, number: int, now: str, **progress: Any) -> dict[str, Any]:
         "iteration": number,
         "phase": now,
         "progress": progress,
+        "usage": {"spent": 1.234, "currency": "EUR", "limit": 5.0, "by_role": {}},
     }
 
 
@@ -64,7 +65,7 @@ def test_phases_and_stories_are_told_once(coordinator: Coordinator) -> None:
         last = watch_run(coordinator, "r", Console(file=out, width=80), poll_s=0.0)
     said = out.getvalue()
     assert last["status"] == "finished"
-    assert "iteration 1 teaching: 5 / 10 instructions, 2/s, 2 s left" in said
+    assert "iteration 1 teaching: 5 / 10 instructions, 2/s, 2 s left, 1.23 EUR spent" in said
     assert said.count("iteration 1 training") == 1
     assert "10 / 10" not in said  # the progress of a phase that is over
     assert said.count("Iteration 1: the teacher answered 10") == 1

@@ -5,17 +5,18 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.coordinator.api.frame import Desk, answer, run_or_404
 from services.coordinator.api.probing import check_engine
+from services.coordinator.api.usage import of_iteration, usage_of_run
 from services.coordinator.events import follow
 from services.coordinator.repositories import datasets, iterations, runs
-from services.coordinator.run_config import RunConfig, parse_run_config
+from services.coordinator.run_config import Price, RunConfig, parse_run_config
 from services.coordinator.states import RunStatus, check_transition
 from shared.errors import Conflict, NotFound, Unprocessable
-from shared.types import EngineSpec, JsonObject
+from shared.types import EngineSpec, JsonObject, Role
 
 
 class Asked(BaseModel):
@@ -29,7 +30,20 @@ class RunRequest(Asked):
 
 
 class RunChange(Asked):
-    endpoints: dict[str, EngineSpec] = Field(min_length=1)
+    endpoints: dict[str, EngineSpec] = Field(default_factory=dict)
+    prices: dict[Role, Price | None] = Field(default_factory=dict, description="null takes a price away")
+    budget: float | None = Field(None, ge=0, allow_inf_nan=False, description="null takes the limit away")
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> "RunChange":
+        if not (self.endpoints or self.prices or "budget" in self.model_fields_set):
+            raise ValueError("expected at least one of endpoints, prices and budget")
+        return self
+
+    def config(self, before: RunConfig) -> RunConfig:
+        """The run's settings with its new prices and budget."""
+        after = before.with_prices(self.prices)
+        return after.with_budget(self.budget) if "budget" in self.model_fields_set else after
 
 
 class MoreTrainings(Asked):
@@ -65,9 +79,10 @@ def _add_settings(routes: APIRouter, desk: Desk) -> None:
         for role, spec in asked.endpoints.items():
             await check_engine(desk.services, role, spec)
         async with desk.engine.begin() as c:
-            await run_or_404(c, run_id, for_update=True)
+            run = await run_or_404(c, run_id, for_update=True)
             for role, spec in asked.endpoints.items():
                 await runs.set_engine(c, run_id, role, spec.model_dump())
+            await _change_costs(c, run, asked)
             return answer(await _view(c, run_id))
 
 
@@ -87,17 +102,19 @@ def _add_views(routes: APIRouter, desk: Desk) -> None:
     @routes.get("/{run_id}/iterations")
     async def all_iterations(run_id: str) -> Response:
         async with desk.engine.connect() as c:
-            await run_or_404(c, run_id)
-            return answer({"object": "list", "data": await iterations.everything(c, run_id)})
+            usage = await usage_of_run(c, await run_or_404(c, run_id))
+            rows = await iterations.everything(c, run_id)
+        data = [{**row, "usage": of_iteration(usage, row["number"])} for row in rows]
+        return answer({"object": "list", "data": data})
 
     @routes.get("/{run_id}/iterations/{number}")
     async def one_iteration(run_id: str, number: int) -> Response:
         async with desk.engine.connect() as c:
-            await run_or_404(c, run_id)
+            usage = await usage_of_run(c, await run_or_404(c, run_id))
             found = await iterations.get(c, run_id, number)
         if found is None:
             raise NotFound(f"run {run_id} has no iteration {number} yet")
-        return answer(found)
+        return answer({**found, "usage": of_iteration(usage, number)})
 
     @routes.get("/{run_id}/events")
     async def events(run_id: str) -> StreamingResponse:
@@ -157,8 +174,16 @@ async def _set(desk: Desk, run_id: str, status: RunStatus) -> Response:
 
 
 async def _view(c: AsyncConnection, run_id: str) -> JsonObject:
-    await run_or_404(c, run_id)
-    return await runs.view(c, run_id) or {}
+    run = await run_or_404(c, run_id)
+    usage = await usage_of_run(c, run)
+    del usage["iterations"]  # each is with its iteration
+    return {**(await runs.view(c, run_id) or {}), "usage": usage}
+
+
+async def _change_costs(c: AsyncConnection, run: JsonObject, asked: RunChange) -> None:
+    before = RunConfig.model_validate(run["config"])
+    if (after := asked.config(before)) != before:
+        await runs.set_config(c, run["id"], after.model_dump())
 
 
 async def _is_repeat(c: AsyncConnection, run_id: str, key: str, count: int) -> bool:

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.coordinator.api.frame import Desk, answer, public, run_or_404
+from services.coordinator.api.usage import of_iteration, usage_of_run
 from services.coordinator.merge import picture_of
 from services.coordinator.repositories import iterations, pools, reports
 from shared.errors import BadRequest, NotFound
@@ -82,12 +83,21 @@ async def _report(c: AsyncConnection, run: JsonObject, num_examples: int) -> Jso
     accuracies = [row["heldout_accuracy"] for row in rows if row["heldout_accuracy"] is not None]
     start = rows[0]["heldout_accuracy"] if rows else None
     histograms = await reports.histograms(c, run["id"])
+    usage = await usage_of_run(c, run)
     return {
         "run": {key: run[key] for key in ("id", "name", "dataset", "status", "target", "config", "reason")},
         "start_accuracy": start,
         "final_accuracy": accuracies[-1] if accuracies else None,
         "tau": run["config"]["tau"],
-        "iterations": [{**_summary(row), **_histograms(histograms.get(row["number"]))} for row in rows],
+        "usage": {key: value for key, value in usage.items() if key != "iterations"},
+        "iterations": [
+            {
+                **_summary(row),
+                **_histograms(histograms.get(row["number"])),
+                "usage": of_iteration(usage, row["number"]),
+            }
+            for row in rows
+        ],
         "examples": [_example(row) for row in await reports.examples(c, run["id"], num_examples)],
         "warnings": [warning for row in rows if (warning := _warning(row))],
     }

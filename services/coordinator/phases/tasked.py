@@ -3,10 +3,12 @@
 import time
 
 import orjson
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.coordinator.costs import in_nanos
 from services.coordinator.matching import accuracy_by_kind
 from services.coordinator.phases.drive import NEVER_PUBLISHED, Drive, Outcome
-from services.coordinator.repositories import iterations, outcomes, planning, work
+from services.coordinator.repositories import budgets, iterations, outcomes, planning, work
 from shared import logs
 from shared.types import JsonObject
 
@@ -72,18 +74,18 @@ async def work_off(drive: Drive, iteration: JsonObject) -> bool:
     lost = drive.published_generation != drive.office.generation
     half = drive.office.settings.published_at_once // 2  # refilled when half empty: most looks write nothing
     if lost or is_new or (counts.ready and counts.out <= half):
-        await _publish(drive, number, phase, again=lost)
+        await _publish(drive, number, phase, out=counts.out, again=lost)
     if drive.wants_counting:
         await _show(drive, iteration)
     return False
 
 
-async def _publish(drive: Drive, number: int, phase: str, *, again: bool) -> None:
+async def _publish(drive: Drive, number: int, phase: str, *, out: int, again: bool) -> None:
     """Fill the queue up to its bound; `again`: what was out when the queue was lost, too."""
     office = drive.office
     generation = office.generation
     async with office.leader.transaction() as c:
-        bound = office.settings.published_at_once
+        bound = await _affordable(c, drive, out) if out else office.settings.published_at_once
         keys = await planning.publish(c, drive.run_id, number, phase, bound, again=again)
     # forgotten until it is sent, so that a queue that fails here gets all of it again
     drive.published_generation = NEVER_PUBLISHED
@@ -92,6 +94,17 @@ async def _publish(drive: Drive, number: int, phase: str, *, again: bool) -> Non
     drive.published_generation = generation
     if again and keys:
         log.info("tasks_published_again", run_id=drive.run_id, phase=phase, num_tasks=len(keys))
+
+
+async def _affordable(c: AsyncConnection, drive: Drive, out: int) -> int:
+    """How many tasks may be out: where some found too little left of the budget, only as many more as it pays."""
+    bound, budget = drive.office.settings.published_at_once, drive.config.budget
+    refused = None if budget is None else await budgets.smallest_refused(c, drive.run_id)
+    if budget is None or refused is None:
+        return bound
+    stand = await budgets.stand(c, drive.run_id)
+    left = in_nanos(budget.limit) - stand.spent - stand.reserved
+    return min(bound, out + max(0, left // refused))
 
 
 async def checkpoint_of(drive: Drive, iteration: JsonObject) -> str:

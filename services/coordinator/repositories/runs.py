@@ -104,6 +104,15 @@ async def set_engine(c: AsyncConnection, run_id: str, role: str, spec: JsonObjec
     )
 
 
+async def set_config(c: AsyncConnection, run_id: str, config: JsonObject) -> None:
+    await execute(
+        c,
+        "UPDATE runs SET config = CAST(:config AS jsonb), updated_at = now() WHERE id = :id",
+        id=run_id,
+        config=to_json(config),
+    )
+
+
 async def set_progress(c: AsyncConnection, run_id: str, progress: JsonObject) -> None:
     await execute(
         c,

@@ -11,6 +11,7 @@ from services.coordinator.repositories.rows import execute, fetch, scalar
 from shared.types import JsonObject
 
 KEY = "run_id, iteration, phase, image"
+GIVEN_BACK = "state = 'todo', leased_until = NULL, owner = NULL, note = NULL, estimate_nanos = 0"
 
 
 @dataclass(frozen=True, order=True)
@@ -53,7 +54,7 @@ async def claim(c: AsyncConnection, keys: Sequence[TaskKey], owner: str, lease_s
             ORDER BY {", ".join("t." + name for name in KEY.split(", "))} FOR UPDATE OF t SKIP LOCKED
         )
         UPDATE tasks SET state = 'leased', attempt = tasks.attempt + 1, owner = :owner, note = NULL,
-            leased_until = now() + :lease_s * interval '1 second'
+            estimate_nanos = 0, leased_until = now() + :lease_s * interval '1 second'
         FROM wanted w WHERE (tasks.run_id, tasks.iteration, tasks.phase, tasks.image)
             = (w.run_id, w.iteration, w.phase, w.image)
         RETURNING tasks.run_id, tasks.iteration, tasks.phase, tasks.image, tasks.attempt
@@ -97,7 +98,7 @@ async def finish(c: AsyncConnection, claims: Sequence[Claim]) -> None:
 
 async def give_back(c: AsyncConnection, claims: Sequence[Claim]) -> None:
     """To be done by somebody else."""
-    await _set(c, claims, "state = 'todo', leased_until = NULL, owner = NULL, note = NULL")
+    await _set(c, claims, GIVEN_BACK)
 
 
 async def count_error(c: AsyncConnection, claim: Claim, reason: str, limit: int) -> bool:
@@ -105,7 +106,7 @@ async def count_error(c: AsyncConnection, claim: Claim, reason: str, limit: int)
     state = await scalar(
         c,
         """
-        UPDATE tasks SET errors = errors + 1, leased_until = NULL, owner = NULL, note = :reason,
+        UPDATE tasks SET errors = errors + 1, leased_until = NULL, owner = NULL, note = :reason, estimate_nanos = 0,
             state = CASE WHEN errors + 1 >= :limit THEN 'failed' ELSE 'todo' END
         WHERE run_id = :run_id AND iteration = :iteration AND phase = :phase AND image = :image
             AND attempt = :attempt AND state = 'leased'

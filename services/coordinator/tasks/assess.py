@@ -62,6 +62,7 @@ async def _judge(work: Work, tools: Tools, item: JsonObject, student_text: str) 
 
     async def judge() -> Assessment:
         assessment = await tools.services.assess(asked, engine)
+        work.note_call("assessor", assessment.revision, assessment.usage)
         said_by = (assessment.revision, assessment.prompt_version)
         fixed = (work.judge["revision"], work.judge["prompt_version"])
         if said_by != fixed:

@@ -23,6 +23,7 @@ async def augment(work: Work, tools: Tools) -> None:
     except ItemFailed as error:
         await tools.keep(work, {"failures": [work.failure(0, error.message, 1)]}, finish=True)
         return
+    work.note_call("augmentor", result.revision, result.usage, items=len(asked.parents))
     await tools.keep(work, _rows(work, result), finish=True)
 
 

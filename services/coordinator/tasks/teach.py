@@ -29,7 +29,7 @@ async def _teach_one(
     """An answer that did not end by itself is kept, but neither bound nor trained on."""
     for attempt, asked in enumerate(requests, 1):
         try:
-            finish_reason, rows = await _answer(work, tools, asked, known)
+            finish_reason, rows = await _answer(work, tools, asked, known, attempt)
         except ItemFailed as error:
             failure = work.failure(instruction_id, error.message, attempt)
             await tools.keep(work, {"failures": [failure]})
@@ -51,7 +51,7 @@ async def _teach_one(
 
 
 async def _answer(
-    work: Work, tools: Tools, asked: Request, known: dict[str, JsonObject]
+    work: Work, tools: Tools, asked: Request, known: dict[str, JsonObject], attempt: int
 ) -> tuple[str, list[JsonObject]]:
     """The finish reason, and the row to keep where the answer is new."""
     if stored := known.get(asked.hash):
@@ -64,4 +64,5 @@ async def _answer(
             "teacher", asked.identity.model, asked.image, asked.text, asked.sampling, asked.seed, engine
         ),
     )
+    work.note_call("teacher", asked.identity.revision, answer.usage, items=1 if attempt == 1 else 0)
     return answer.finish_reason, [asked.row(answer)]

@@ -8,11 +8,12 @@ from typing import Any, TypeVar
 
 from services.coordinator.clients import Answer, ItemFailed, Services, Unreadable, Waiting
 from services.coordinator.committer import Rows
+from services.coordinator.costs import cost_nanos
 from services.coordinator.merge import picture_of
 from services.coordinator.repositories.tasks import Claim
 from services.coordinator.run_config import RunConfig
 from shared.identity import request_hash, request_seed
-from shared.types import EngineSpec, JsonObject, RoleIdentity, Sampling
+from shared.types import EngineSpec, JsonObject, Role, RoleIdentity, Sampling, Usage
 
 UNREADABLE_TRIES = 3
 STUDENT_PROMPT = "student-1"
@@ -32,6 +33,8 @@ class Work:
     items: list[JsonObject]
     texts: list[str] = field(default_factory=list)
     note: str | None = None  # what it waits for
+    calls: list[JsonObject] = field(default_factory=list)  # that were made and are not written down yet
+    num_calls: int = 0
 
     @property
     def run_id(self) -> str:
@@ -49,6 +52,18 @@ class Work:
         """A row of `failures`; instruction 0 stands for the whole image."""
         failed = {"instruction_id": instruction_id, "reason": reason[:2000], "attempts": attempts}
         return {**self.claim.key.as_json(), **failed}
+
+    def note_call(self, role: Role, revision: str, usage: Usage, items: int = 1) -> None:
+        """What a reply used and costs; kept with the task's next rows, whatever the reply was worth."""
+        self.num_calls += 1
+        told = {"number": self.num_calls, "role": role, "model_revision": revision, "items": items}
+        cost = cost_nanos(usage, self.config.prices().get(role))
+        self.calls.append({**self.claim.as_json(), **told, **usage.model_dump(), "cost_nanos": cost})
+
+    def take_calls(self) -> list[JsonObject]:
+        """The calls that are to be written down now."""
+        taken, self.calls = self.calls, []
+        return taken
 
 
 @dataclass(frozen=True)
@@ -78,8 +93,8 @@ class Tools:
                     raise ItemFailed(f"no readable reply in {unreadable} tries: {error.message}") from error
 
     async def keep(self, work: Work, rows: Rows, *, finish: bool = False) -> None:
-        """Commit rows of the task."""
-        await self.commit(work.claim, rows, finish=finish)
+        """Commit rows of the task, and the calls that were made for it."""
+        await self.commit(work.claim, {**rows, "calls": work.take_calls()}, finish=finish)
 
 
 @dataclass(frozen=True)
@@ -150,4 +165,5 @@ async def student_answer(
             "student", asked.identity.model, asked.image, asked.text, asked.sampling, asked.seed
         ),
     )
+    work.note_call("student", asked.identity.revision, answer.usage)
     return answer.text, {"answers": [asked.row(answer)]}
