@@ -10,8 +10,6 @@ from functools import lru_cache
 from rapidfuzz.distance import LCSseq
 from rouge_score.tokenizers import DefaultTokenizer
 
-ROUNDING = 1e-9  # of a quotient of two lengths, amply
-
 _tokenizer = DefaultTokenizer(use_stemmer=False)
 
 
@@ -47,11 +45,7 @@ def nearest(candidate: str, existing: Sequence[str]) -> Nearest | None:
     """The existing text that is most like the candidate; the first of equals, None where there is none."""
     best: Nearest | None = None
     for other in existing:
-        same = normal_form(candidate) == normal_form(other)
-        first, second = _units(candidate, other)
-        if best and not same and _most(first, second) < best.rouge_l - ROUNDING:
-            continue
-        score = 1.0 if same else _f_measure(first, second)
+        score = 1.0 if normal_form(candidate) == normal_form(other) else _f_measure(*_units(candidate, other))
         if best is None or score > best.rouge_l:
             best = Nearest(other, score)
     return best
@@ -72,12 +66,6 @@ def _units(a: str, b: str) -> tuple[Sequence[Hashable], Sequence[Hashable]]:
     if tokens(a) and tokens(b):
         return tokens(a), tokens(b)
     return normal_form(a), normal_form(b)
-
-
-def _most(first: Sequence[Hashable], second: Sequence[Hashable]) -> float:
-    """The F-measure were the shorter one wholly in the longer: no pair of these lengths has a higher one."""
-    shorter, both = min(len(first), len(second)), len(first) + len(second)
-    return 2 * shorter / both if both else 1.0
 
 
 def _f_measure(first: Sequence[Hashable], second: Sequence[Hashable]) -> float:
