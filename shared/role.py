@@ -15,6 +15,7 @@ from shared import engine
 from shared.errors import ComdError, NotFound, Unprocessable
 from shared.images import ImageStore
 from shared.messages import resolve_images
+from shared.reply_form import reply_form, versioned
 from shared.service import require_internal
 from shared.settings import ProcessSettings, default_image_store, explain
 from shared.types import EngineSpec, JsonObject, Role, RoleIdentity, Sampling, Usage
@@ -56,6 +57,7 @@ class RoleService:
     role: Role
     prompt_version: str
     settings: RoleSettings
+    has_reply_forms: bool = False  # whether its prompt asks for JSON or for lines, as the engine has it
     _revisions: dict[tuple[str, str], tuple[float, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -78,9 +80,12 @@ class RoleService:
 
     async def identity(self, spec: EngineSpec) -> RoleIdentity:
         """Who answers just now. NotFound where the engine does not list the model."""
+        version = self.prompt_version
+        if self.has_reply_forms:
+            version = versioned(version, reply_form(spec))
         return RoleIdentity(
             role=self.role,
-            prompt_version=self.prompt_version,
+            prompt_version=version,
             model=spec.model,
             revision=await self._revision(spec),
             sampling=self.settings.sampling,

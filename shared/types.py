@@ -26,6 +26,9 @@ class EngineSpec(Wire):
     revision: str | None = Field(None, description="what the operator calls this version of the model")
     key_name: str | None = Field(None, pattern=r"^COMD_ENGINE_KEY_[A-Z0-9_]+$")
     kind: EngineKind = "openai"
+    json_schema: bool | None = Field(
+        None, description="whether it takes response_format with a JSON schema; default: vllm and scripted do"
+    )
 
 
 class Sampling(Wire):

@@ -1,6 +1,6 @@
 """Reads a chat completion request: what is shown, what is said, and which role it puts the engine in.
 
-In: the request's JSON. Out: an Asking, whose noise is a hash of the request and nothing else.
+In: the request's JSON. Out: an Asking, whose noise is a hash of what is asked and nothing else.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,9 @@ from typing import Any, Literal
 
 import orjson
 
+from comd.scripted.augmenting import parent_of
 from comd.scripted.errors import ApiError
+from comd.scripted.judging import fenced_parts
 from comd.scripted.sight import scene_of
 from comd.world.scene import Scene, layout_key
 
@@ -34,6 +36,10 @@ _NOISE_KEYS = (
 )
 
 
+_FORMED = ("judge", "augmentor")
+"""The roles that reply in one of two forms."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asking:
     """One request, understood."""
@@ -43,6 +49,7 @@ class Asking:
     scene: Scene | None
     text: str
     max_words: int | None
+    wants_json: bool
     noise: bytes
 
     def rng(self) -> Random:
@@ -61,10 +68,15 @@ def read(body: Any) -> Asking:
     system, text, urls = _content(body["messages"])
     scene = scene_of(urls[-1]) if urls else None
     limit = body.get("max_completion_tokens") or body.get("max_tokens")
+    role = _role(model, system, text)
     # The picture stands in the noise as what it shows: another encoding of it gets the same reply.
     shown = None if scene is None else layout_key(scene)
-    noise = sha256(orjson.dumps([system, text, shown, [body.get(key) for key in _NOISE_KEYS]])).digest()
-    return Asking(model, _role(model, system, text), scene, text, limit, noise)
+    what = _what_is_asked(role, system, text)
+    keys = _NOISE_KEYS if role not in _FORMED else _NOISE_KEYS[:-1]
+    noise = sha256(orjson.dumps([*what, shown, [body.get(key) for key in keys]])).digest()
+    form = body.get("response_format")
+    wants_json = isinstance(form, dict) and form.get("type") == "json_schema"
+    return Asking(model, role, scene, text, limit, wants_json, noise)
 
 
 def _content(messages: list[Any]) -> tuple[str, str, list[str]]:
@@ -99,3 +111,11 @@ def _role(model: str, system: str, text: str) -> Role:
     if "write" in prompt and "question" in prompt:
         return "augmentor"
     return "teacher" if "answer" in prompt else "plain"
+
+
+def _what_is_asked(role: Role, system: str, text: str) -> list[Any]:
+    """What the noise hangs on. Of the judge's and augmentor's prompts not their wording, mark or reply form: they
+    may change, and the same answers still get the same scores."""
+    if role == "judge":
+        return sorted(fenced_parts(text).items())
+    return [parent_of(text)] if role == "augmentor" else [system, text]

@@ -1,6 +1,6 @@
 """The judge: works out the true answer from the picture and scores two answers against it.
 
-In: the fenced question and answers, and the scene. Out: the verdict in the JSON that the prompt asks for.
+In: the fenced question and answers, and the scene. Out: the verdict in the form that the prompt asks for.
 """
 
 import json
@@ -11,7 +11,9 @@ from comd.scripted.answering import CANNOT_TELL
 from comd.world.grammar import NOTHING, NUMBER_WORDS, Query, answer, caption, normalise, parse
 from comd.world.scene import COLOURS, PLACES, SHAPES, Scene
 
-_FENCE = re.compile(r"\[(question|answer 1|answer 2) ([^\]\n]*)\]\n(.*?)\n?\[end of \1 \2\]", re.DOTALL)
+_FENCE = re.compile(
+    r"\[(question|answer 1|answer 2) ([^\],\n]*)\]\n(.*?)\n?\[end of \1 \2(?:, [^\]\n]*)?\]", re.DOTALL
+)
 _VOCABULARY = {
     "colour": COLOURS,
     "shape": SHAPES,
@@ -32,7 +34,7 @@ def fenced_parts(text: str) -> dict[str, str]:
     return parts
 
 
-def judge(text: str, scene: Scene | None, unreadable_rate: float, rng: Random) -> str:
+def judge(text: str, scene: Scene | None, unreadable_rate: float, rng: Random, *, wants_json: bool) -> str:
     """The verdict on the fenced answers; at `unreadable_rate` one that no parser accepts."""
     parts = fenced_parts(text)
     answers = (parts.get("answer 1", ""), parts.get("answer 2", ""))
@@ -45,6 +47,8 @@ def judge(text: str, scene: Scene | None, unreadable_rate: float, rng: Random) -
     if rng.random() < _FIRST_PLACE_BONUS_RATE:
         scores[0] = min(scores[0] + 1, max(_RIGHT_SCORES) if grades[0] == 1 else 9 if grades[0] else 3)
     evidence = _evidence(scene, truth, grades)
+    if not wants_json:
+        return f"Evidence: {evidence}\nScore 1: {scores[0]}\nScore 2: {scores[1]}"
     return json.dumps({"evidence": evidence, "score_1": scores[0], "score_2": scores[1]})
 
 

@@ -18,16 +18,16 @@ class Behaviour:
     error_rate: float = 0.03
     """Share of the teacher's answers that are wrong."""
     unreadable_rate: float = 0.005
-    """Share of the judge's replies that are not the JSON asked for."""
+    """Share of the judge's replies that are not in the form asked for."""
 
 
 def reply(asking: Asking, behaviour: Behaviour) -> str:
     """What the engine says, before any limit on its length."""
     rng = asking.rng()
     if asking.role == "judge":
-        return judge(asking.text, asking.scene, behaviour.unreadable_rate, rng)
+        return judge(asking.text, asking.scene, behaviour.unreadable_rate, rng, wants_json=asking.wants_json)
     if asking.role == "augmentor":
-        return augment(asking.text, asking.scene, rng)
+        return augment(asking.text, asking.scene, rng, wants_json=asking.wants_json)
     if asking.role == "student":
         level = asking.model.partition("@")[2]
         return study(asking.text, asking.scene, int(level or 0), rng)

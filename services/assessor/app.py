@@ -18,11 +18,13 @@ class AssessorSettings(RoleSettings):
     model_config = SettingsConfigDict(env_prefix="COMD_ASSESSOR_")
 
     port: int = Field(8103, ge=1, le=65535)
-    fence_secret: SecretStr | None = Field(None, description="default: derived from the internal key")
+    fence_secret: SecretStr | None = Field(
+        None, min_length=16, description="key of the fence's marks; default: derived from the internal key"
+    )
 
 
 def create_assessor_app(settings: AssessorSettings, keys: Keys) -> FastAPI:
-    service = RoleService("assessor", prompts.VERSION, settings)
+    service = RoleService("assessor", prompts.VERSION, settings, has_reply_forms=True)
     app = create_role_app(service, keys)
     given = settings.fence_secret.get_secret_value() if settings.fence_secret else f"fence {keys.internal}"
     secret = hashlib.sha256(given.encode()).digest()

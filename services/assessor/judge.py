@@ -8,18 +8,17 @@ from dataclasses import dataclass
 
 from services.assessor import fence, prompts
 from services.assessor.difficulty import difficulty
-from services.assessor.verdict import UnreadableVerdict, Verdict, read_verdict
+from services.assessor.verdict import Verdict, read_verdict
+from shared.asking import ask_in_form
+from shared.errors import EngineReplyError
 from shared.identity import request_seed
 from shared.messages import system_message, user_message
+from shared.plain_text import check_text
+from shared.reply_form import ReplyForm, UnreadableReply, reply_form
 from shared.role import RoleService
 from shared.types import Assessment, AssessmentRequest, EngineSpec, JsonObject, JudgeRun, Order, Usage
 
 ATTEMPTS = 3
-RESPONSE_FORMAT: JsonObject = {
-    "type": "json_schema",
-    "json_schema": {"name": "verdict", "strict": True, "schema": prompts.REPLY_SCHEMA},
-}
-KINDS_WITH_SCHEMA = {"vllm", "scripted"}
 
 
 @dataclass(frozen=True)
@@ -33,6 +32,8 @@ async def assess(
     service: RoleService, spec: EngineSpec, request: AssessmentRequest, secret: bytes
 ) -> Assessment:
     """Judge in both orders at once; a role's score is the mean of its two (algorithm, step 3)."""
+    for name in ("instruction", "teacher_answer", "student_answer"):
+        check_text(name, getattr(request, name))
     identity = await service.identity(spec)
     judged = await asyncio.gather(
         judge_order(service, spec, request, secret, "teacher_first"),
@@ -60,30 +61,34 @@ async def judge_order(
     service: RoleService, spec: EngineSpec, request: AssessmentRequest, secret: bytes, order: Order
 ) -> JudgedOrder:
     """One order of the answers; every attempt has a seed of its own."""
-    messages = judge_messages(request, secret, order)
+    form = reply_form(spec)
+    messages = judge_messages(request, secret, order, form)
     usage, reason, raw = Usage(), "", ""
     for attempt in range(1, ATTEMPTS + 1):
         seed = request_seed(request.seed, f"assessor {order}", request.image, request.instruction, attempt)
-        response_format = RESPONSE_FORMAT if spec.kind in KINDS_WITH_SCHEMA else None
-        reply = await service.ask(spec, messages, seed, response_format)
-        usage, raw = usage + reply.usage, reply.text
         try:
-            return JudgedOrder(_readable(order, read_verdict(reply.text), reply.text, attempt), usage)
-        except UnreadableVerdict as error:
+            reply = await ask_in_form(service, spec, messages, seed, prompts.RESPONSE_FORMAT)
+            usage, raw = usage + reply.usage, reply.text
+            verdict = read_verdict(reply.text, reply.finish_reason, form)
+        except (UnreadableReply, EngineReplyError) as error:
             reason = str(error)
+        else:
+            return JudgedOrder(_readable(order, verdict, raw, attempt), usage)
     nothing = JudgeRun(
         order=order, teacher_score=None, student_score=None, evidence=None, raw=raw, attempts=ATTEMPTS
     )
     return JudgedOrder(nothing, usage, f"no readable reply in {ATTEMPTS} attempts ({reason})")
 
 
-def judge_messages(request: AssessmentRequest, secret: bytes, order: Order) -> list[JsonObject]:
+def judge_messages(
+    request: AssessmentRequest, secret: bytes, order: Order, form: ReplyForm
+) -> list[JsonObject]:
     """The judge's prompt: system, image, criteria, then question and answers behind the fence."""
-    teacher, student = fence.shown(request.teacher_answer), fence.shown(request.student_answer)
-    answers = (teacher, student) if order == "teacher_first" else (student, teacher)
+    answers = (request.teacher_answer, request.student_answer)
     mark = fence.mark(secret, request.model_dump())
-    variable = prompts.variable_text(fence.shown(request.instruction), answers, mark)
-    return [system_message(prompts.SYSTEM), user_message(request.image, prompts.CRITERIA, variable)]
+    placed = answers if order == "teacher_first" else answers[::-1]
+    variable = prompts.variable_text(request.instruction, placed, mark)
+    return [system_message(prompts.SYSTEM), user_message(request.image, prompts.fixed_text(form), variable)]
 
 
 def _readable(order: Order, verdict: Verdict, raw: str, attempt: int) -> JudgeRun:

@@ -19,7 +19,7 @@ class AugmentorSettings(RoleSettings):
 
 
 def create_augmentor_app(settings: AugmentorSettings, keys: Keys) -> FastAPI:
-    service = RoleService("augmentor", prompts.VERSION, settings)
+    service = RoleService("augmentor", prompts.VERSION, settings, has_reply_forms=True)
     app = create_role_app(service, keys)
 
     @app.post("/v1/augmentations")

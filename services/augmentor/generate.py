@@ -4,21 +4,39 @@ Attempts are judged round by round in order of parent id, so the outcome never d
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from services.augmentor import prompts
 from services.augmentor.novelty import is_novel, nearest
-from services.augmentor.validity import clean, invalid_reason
+from services.augmentor.reply import read_question
+from services.augmentor.validity import invalid_reason
+from shared.asking import ask_in_form
+from shared.errors import EngineReplyError, Unprocessable
 from shared.identity import request_seed
 from shared.messages import system_message, user_message
-from shared.role import Reply, RoleService
+from shared.plain_text import check_text
+from shared.reply_form import ReplyForm, UnreadableReply, reply_form
+from shared.role import RoleService
 from shared.types import Augmentation, AugmentationRequest, Candidate, EngineSpec, JsonObject, Parent, Usage
 
 ATTEMPTS = 3
+MOST_KEPT = 2000  # characters of a reply that is no question
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One attempt's question; or, with the reason, a reply that is none."""
+
+    text: str
+    usage: Usage
+    reason: str | None = None
 
 
 async def augment(service: RoleService, spec: EngineSpec, request: AugmentationRequest) -> Augmentation:
     """At most one accepted instruction a parent; every rejected attempt with reason, nearest text and score."""
+    check_request(request)
     identity = await service.identity(spec)
     texts = list(request.existing)
     accepted: list[Candidate] = []
@@ -44,8 +62,21 @@ async def augment(service: RoleService, spec: EngineSpec, request: AugmentationR
     )
 
 
+def check_request(request: AugmentationRequest) -> None:
+    """Unprocessable where a parent stands twice, or a text is too long or no Unicode."""
+    for parent_id, times in Counter(parent.id for parent in request.parents).items():
+        if times > 1:
+            raise Unprocessable(
+                f"parents: id {parent_id} stands {times} times; name each parent once", param="parents"
+            )
+    for parent in request.parents:
+        check_text("parents", parent.text)
+    for text in request.existing:
+        check_text("existing", text)
+
+
 def _judged(
-    parent: Parent, attempt: int, reply: Reply, texts: list[str], accepted: list[Candidate]
+    parent: Parent, attempt: int, reply: Asked, texts: list[str], accepted: list[Candidate]
 ) -> Candidate:
     """The attempt's candidate; an accepted one joins `texts` and `accepted`, for those after it."""
     candidate = check(parent, attempt, reply, texts)
@@ -55,17 +86,16 @@ def _judged(
     return candidate
 
 
-def check(parent: Parent, attempt: int, reply: Reply, texts: Sequence[str]) -> Candidate:
+def check(parent: Parent, attempt: int, reply: Asked, texts: Sequence[str]) -> Candidate:
     """Validity, then novelty against every text of the image."""
-    text = clean(reply.text)
-    like = nearest(text, texts)
-    reason = invalid_reason(text, reply.finish_reason)
-    if reason is None and not is_novel(text, texts):
+    like = nearest(reply.text, texts)
+    reason = reply.reason or invalid_reason(reply.text)
+    if reason is None and not is_novel(reply.text, texts):
         reason = "not novel"
     return Candidate(
         parent_id=parent.id,
         attempt=attempt,
-        text=text,
+        text=reply.text,
         reason=reason,
         rouge_l=like.rouge_l if like else None,
         nearest=like.text if like else None,
@@ -74,12 +104,21 @@ def check(parent: Parent, attempt: int, reply: Reply, texts: Sequence[str]) -> C
 
 async def _ask(
     service: RoleService, spec: EngineSpec, request: AugmentationRequest, parent: Parent, attempt: int
-) -> Reply:
+) -> Asked:
+    form = reply_form(spec)
+    messages = augmentor_messages(request.image, parent, form)
     seed = request_seed(request.seed, "augmentor", request.image, parent.text, attempt)
-    return await service.ask(spec, augmentor_messages(request.image, parent), seed)
+    try:
+        reply = await ask_in_form(service, spec, messages, seed, prompts.RESPONSE_FORMAT)
+    except EngineReplyError as error:  # one parent's broken reply is not to cost the whole image
+        return Asked("", Usage(calls=1), error.message)
+    try:
+        return Asked(read_question(reply.text, reply.finish_reason, form), reply.usage)
+    except UnreadableReply as error:
+        return Asked(reply.text.strip()[:MOST_KEPT], reply.usage, str(error))
 
 
-def augmentor_messages(image: str | None, parent: Parent) -> list[JsonObject]:
+def augmentor_messages(image: str | None, parent: Parent, form: ReplyForm) -> list[JsonObject]:
     """The augmentor's prompt: system, image, rules, then the parent question."""
     variable = prompts.variable_text(parent.text, parent.task_type)
-    return [system_message(prompts.SYSTEM), user_message(image, prompts.RULES, variable)]
+    return [system_message(prompts.SYSTEM), user_message(image, prompts.fixed_text(form), variable)]

@@ -55,6 +55,8 @@ def _too_similar(a: str, b: str) -> bool:
     if normal_form(a) == normal_form(b):
         return True
     first, second = _units(a, b)
+    if 20 * min(len(first), len(second)) < 7 * (len(first) + len(second)):
+        return False  # too unlike in length, whatever they have in common
     # F >= 0.7 in integers, so that no rounding decides: F = 2 LCS / (m + n)
     return 20 * int(LCSseq.similarity(first, second)) >= 7 * (len(first) + len(second))
 

@@ -16,15 +16,14 @@ LEAKED = (
     "assistant:",
     "user:",
     "new question",
+    "<your question>",
 )
 
 
-def invalid_reason(text: str, finish_reason: str) -> str | None:
+def invalid_reason(text: str) -> str | None:
     """Why the text is no valid instruction, or None where it is one."""
     if not text.strip():
         return "empty"
-    if finish_reason == "length":
-        return "cut off at the length limit"
     if any(marker in text.casefold() for marker in LEAKED):
         return "prompt marker leaked"
     if unicodedata.category(text.strip()[0]).startswith("P"):
@@ -37,11 +36,3 @@ def invalid_reason(text: str, finish_reason: str) -> str | None:
 def num_words(text: str) -> int:
     """Tokens, or characters (white space aside) in scripts that the tokenizer drops."""
     return len(tokens(text)) or len(normal_form(text).replace(" ", ""))
-
-
-def clean(reply: str) -> str:
-    """The question in a reply: white space trimmed, one pair of quotation marks around the whole removed."""
-    text = reply.strip()
-    if len(text) > 1 and (text[0], text[-1]) in {('"', '"'), ("“", "”"), ("'", "'")}:
-        text = text[1:-1].strip()
-    return text

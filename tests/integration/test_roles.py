@@ -154,7 +154,9 @@ def test_ready_says_what_is_missing(settings: dict[str, Any]) -> None:
         assert float(asked_anyway.headers["retry-after"]) > 0
 
 
-def assess(url: str, asked: dict[str, Any], student_answer: str, **more: Any) -> dict[str, Any]:
+def assess(
+    url: str, asked: dict[str, Any], student_answer: str, headers: dict[str, str] = INTERNAL
+) -> dict[str, Any]:
     body = {
         "image": asked["image"],
         "instruction": asked["question"],
@@ -162,7 +164,7 @@ def assess(url: str, asked: dict[str, Any], student_answer: str, **more: Any) ->
         "student_answer": student_answer,
         "seed": 3,
     }
-    reply = httpx.post(f"{url}/v1/assessments", headers=INTERNAL, json={**body, **more})
+    reply = httpx.post(f"{url}/v1/assessments", headers=headers, json=body)
     assert reply.status_code == 200, reply.text
     return dict(reply.json())
 
@@ -183,6 +185,23 @@ def test_a_right_answer_is_easy_and_a_wrong_one_difficult(assessor: str, asked: 
     assert wrong["student_score"] == pytest.approx(mean)
     assert wrong["usage"]["calls"] == 2
     assert timeless(assess(assessor, asked, "purple elephants")) == timeless(wrong)
+
+
+@pytest.mark.parametrize("json_schema", [True, False])
+def test_both_reply_forms_give_the_same_scores_under_their_own_version(
+    assessor: str, asked: dict[str, Any], engine_url: str, json_schema: bool
+) -> None:
+    spec = {"base_url": engine_url, "model": "scripted", "json_schema": json_schema}
+    headers = {**INTERNAL, "x-comd-engine": json.dumps(spec)}
+    said = assess(assessor, asked, "purple elephants", headers=headers)
+    default = assess(assessor, asked, "purple elephants")
+    assert said["prompt_version"] == ("assessor-2" if json_schema else "assessor-2-lines")
+    identity = httpx.get(f"{assessor}/v1/identity", headers=headers).json()
+    assert identity["prompt_version"] == said["prompt_version"]
+    assert (said["teacher_score"], said["student_score"]) == (
+        default["teacher_score"],
+        default["student_score"],
+    )
 
 
 def test_scores_inside_an_answer_count_for_nothing(assessor: str, asked: dict[str, Any]) -> None:

@@ -54,6 +54,17 @@ def test_characters_stand_for_tokens_in_other_scripts() -> None:
     assert is_novel("图片里有什么动物?", ["街上停着几辆红色的车?"])
 
 
+@given(sentences, st.lists(sentences, max_size=6))
+def test_nearest_is_the_first_of_the_most_alike(candidate: str, existing: list[str]) -> None:
+    def alike(other: str) -> float:
+        found = nearest(candidate, [other])
+        return found.rouge_l if found else 0.0
+
+    found = nearest(candidate, existing)
+    best = max(existing, key=alike, default=None)
+    assert (found and found.text, found and found.rouge_l) == (best, None if best is None else alike(best))
+
+
 def test_nearest_names_the_text_and_its_score() -> None:
     found = nearest("how many cats are there", ["what is red", "how many dogs are there"])
     assert found is not None

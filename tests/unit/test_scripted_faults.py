@@ -15,7 +15,7 @@ DIGESTS = [sha256(b"%d" % number).digest() for number in range(1000)]
 
 
 def asking(max_words: int | None = None) -> Asking:
-    return Asking("scripted", "teacher", None, "Who?", max_words, b"n" * 32)
+    return Asking("scripted", "teacher", None, "Who?", max_words, False, b"n" * 32)
 
 
 def test_a_rule_strikes_its_share_and_always_the_same_requests() -> None:

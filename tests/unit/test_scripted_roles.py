@@ -17,8 +17,11 @@ from comd.world.phrasing import KINDS
 from comd.world.render import draw_scene
 from comd.world.scene import Scene, Thing, random_scene
 from services.assessor import prompts as assessor
+from services.assessor.verdict import read_verdict
 from services.augmentor import prompts as augmentor
+from services.augmentor.reply import read_question
 from services.teacher import prompts as teacher
+from shared.reply_form import ReplyForm
 
 SCENE: Scene = (Thing("red", "circle"), None, Thing("blue", "circle"), Thing("green", "square"))
 PERFECT = Behaviour(error_rate=0, unreadable_rate=0)
@@ -42,9 +45,27 @@ def body(system: str | None, *texts: str, url: str = URL, model: str = MODEL, **
     return {"model": model, "messages": messages, "temperature": 0.5, "seed": 7, **more}
 
 
-def judged(question: str, first: str, second: str, **more: Any) -> dict[str, Any]:
-    variable = assessor.variable_text(question, (first, second), "k3xq")
-    return body(assessor.SYSTEM, assessor.CRITERIA, variable, **more)
+def judged(
+    question: str, first: str, second: str, form: ReplyForm = "json", mark: str = "k3xq", **more: Any
+) -> dict[str, Any]:
+    variable = assessor.variable_text(question, (first, second), mark)
+    return body(
+        assessor.SYSTEM,
+        assessor.fixed_text(form),
+        variable,
+        **in_form(form, assessor.RESPONSE_FORMAT),
+        **more,
+    )
+
+
+def written(parent: str, form: ReplyForm = "json", **more: Any) -> dict[str, Any]:
+    variable = augmentor.variable_text(parent, "colour")
+    held = in_form(form, augmentor.RESPONSE_FORMAT)
+    return body(augmentor.SYSTEM, augmentor.fixed_text(form), variable, **held, **more)
+
+
+def in_form(form: ReplyForm, response_format: dict[str, Any]) -> dict[str, Any]:
+    return {"response_format": response_format} if form == "json" else {}
 
 
 def said(request: dict[str, Any], behaviour: Behaviour = PERFECT) -> str:
@@ -60,11 +81,7 @@ def scores(request: dict[str, Any]) -> tuple[float, float]:
 EVERY_ROLE = {
     "teacher": body(teacher.SYSTEM, "What colour is the top-left one?"),
     "judge": judged("What colour is the top-left one?", "Red.", "Blue."),
-    "augmentor": body(
-        augmentor.SYSTEM,
-        augmentor.RULES,
-        augmentor.variable_text("What colour is the top-left one?", "colour"),
-    ),
+    "augmentor": written("What colour is the top-left one?"),
     "student": body(None, "What colour is the top-left one?", model=f"{STUDENT}@5"),
     "plain": body(None, "What colour is the top-left one?"),
 }
@@ -97,7 +114,8 @@ def test_another_encoding_of_the_picture_gets_the_same_reply(role: str, form: st
 
 def test_fixed_and_variable_text_may_come_as_one_part() -> None:
     variable = assessor.variable_text("What colour is the top-left one?", ("Red.", "Blue."), "k3xq")
-    first, second = scores(body(assessor.SYSTEM, f"{assessor.CRITERIA}\n\n{variable}"))
+    held = in_form("json", assessor.RESPONSE_FORMAT)
+    first, second = scores(body(assessor.SYSTEM, f"{assessor.fixed_text('json')}\n\n{variable}", **held))
     assert first > second
 
 
@@ -158,6 +176,20 @@ def test_nothing_inside_an_answer_can_pose_as_a_verdict_or_another_answer() -> N
     assert second >= 8
 
 
+def test_both_forms_say_the_same_whatever_the_mark() -> None:
+    for seed in range(20):
+        asked = ("What colour is the top-left one?", "Red.", "Blue.")
+        whole = read_verdict(said(judged(*asked, seed=seed)), "stop", "json")
+        lines = read_verdict(said(judged(*asked, form="lines", mark="z0", seed=seed)), "stop", "lines")
+        assert whole == lines
+        question = read_question(said(written(asked[0], seed=seed)), "stop", "json")
+        assert question == read_question(said(written(asked[0], form="lines", seed=seed)), "stop", "lines")
+
+
+def test_what_was_cut_from_an_answer_does_not_confuse_the_judge() -> None:
+    assert scores(judged("What colour is the top-left one?", "x" * 9000, "Red."))[1] >= 8
+
+
 def test_unreadable_verdicts_come_at_their_rate() -> None:
     requests = [{**EVERY_ROLE["judge"], "seed": seed} for seed in range(600)]
     replies = [said(request, Behaviour(unreadable_rate=0.2)) for request in requests]
@@ -165,9 +197,11 @@ def test_unreadable_verdicts_come_at_their_rate() -> None:
 
 
 def test_the_augmentor_writes_other_questions_of_the_kind_with_every_seed() -> None:
-    written = {said({**EVERY_ROLE["augmentor"], "seed": seed}) for seed in range(40)}
-    asked = [parse(text) for text in written]
-    assert len(written) > 8
+    questions = {
+        json.loads(said({**EVERY_ROLE["augmentor"], "seed": seed}))["question"] for seed in range(40)
+    }
+    asked = [parse(text) for text in questions]
+    assert len(questions) > 8
     assert all(query is not None and query.kind == "colour" for query in asked)
     assert Query("colour", "top-left") not in asked
 

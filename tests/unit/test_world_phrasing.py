@@ -28,5 +28,5 @@ def test_different_phrasings_stay_below_the_novelty_limit_in_all_kinds_and_filli
 
 
 def test_every_question_is_valid_and_stands_for_one_thing() -> None:
-    assert [text for _, _, text in EVERY if invalid_reason(text, "stop")] == []
+    assert [text for _, _, text in EVERY if invalid_reason(text)] == []
     assert len({text for _, _, text in EVERY}) == len(EVERY)
