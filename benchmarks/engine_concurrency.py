@@ -163,12 +163,14 @@ async def until_up(http: httpx.AsyncClient, url: str) -> None:
 
 @contextmanager
 def process(module: str, *flags: str) -> Iterator[None]:
-    child = subprocess.Popen([sys.executable, "-m", module, *flags], stdout=subprocess.DEVNULL)
+    child = subprocess.Popen(
+        [sys.executable, "-m", module, *flags], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         yield
     finally:
-        child.terminate()
-        child.wait(10)
+        child.kill()  # it keeps nothing
+        child.wait()
 
 
 @contextmanager

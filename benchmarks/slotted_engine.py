@@ -84,7 +84,7 @@ def main() -> None:
     app.router.add_get("/v1/models", slots.models)
     app.router.add_post("/slots", slots.resize)
     app.router.add_get("/seconds", slots.seconds)
-    web.run_app(app, host="127.0.0.1", port=given.port, print=None, access_log=None)
+    web.run_app(app, host="127.0.0.1", port=given.port, print=None, access_log=None, shutdown_timeout=0.1)
 
 
 if __name__ == "__main__":

@@ -4,18 +4,17 @@ In: requests to be admitted, and their calls. Out: a place with the engine, Role
 was done, or EngineUnavailable while the engine is down. One event loop, no locks.
 """
 
-import asyncio
-import heapq
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 
 from shared.engine.health import Health
 from shared.engine.limit import Limit
 from shared.errors import ComdError, EngineUnavailable, EngineUnreachable, RoleBusy
+from shared.line import Line
 
 SHORTEST_LINE = 16
 LEAST_WAIT_S, MOST_WAIT_S = 0.1, 30.0
@@ -31,15 +30,6 @@ class Ticket:
     calling: bool = False  # it has made its first call
 
 
-@dataclass(order=True, slots=True)
-class Waiter:
-    """One call in the line."""
-
-    ticket: int
-    number: int
-    granted: asyncio.Future[None] = field(compare=False)
-
-
 current_ticket: ContextVar[Ticket | None] = ContextVar("engine_ticket", default=None)
 
 
@@ -50,12 +40,16 @@ class Gate:
         self, url: str, is_well: Callable[[], Awaitable[bool]], clock: Callable[[], float] = time.monotonic
     ):
         self.url, self.health, self.limit = url, Health(url, is_well, clock), Limit()
-        self.in_flight = 0
         self.engine_waiting: float | None = None  # what the engine itself reports
-        self._line: list[Waiter] = []
+        self._line = Line(lambda: self.limit.limit)
         self._fresh = 0  # admitted requests that have not called yet
         self._numbers = count()
         self._typical_s = 1.0
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that are with the engine."""
+        return self._line.inside
 
     @property
     def waiting(self) -> int:
@@ -88,12 +82,11 @@ class Gate:
         """A place with the engine for one call. The caller tells of the outcome: `answered` or `failed`."""
         number = self._ticket_number()
         await self.health.ready()
-        await self._enter(number)
+        await self._line.enter(number)
         try:
             yield
         finally:
-            self.in_flight -= 1
-            self.call_next()
+            self._line.leave()
 
     def answered(self, seconds: float) -> None:
         """The engine did the call of this place in so many seconds."""
@@ -109,7 +102,7 @@ class Gate:
         """The call failed for good."""
         if isinstance(error, EngineUnreachable):
             self.health.lost(error)
-            self._send_away()
+            self._line.send_away(self.health.down)
         elif isinstance(error, EngineUnavailable):
             self.refused()
 
@@ -120,34 +113,7 @@ class Gate:
             self.limit.waiting_unknown()
         else:
             self.limit.waiting(waiting, self.in_flight)
-        self.call_next()
-
-    def call_next(self) -> None:
-        """Give free places to the first in the line."""
-        while self._line and self.in_flight < self.limit.limit:
-            granted = heapq.heappop(self._line).granted
-            if not granted.done():
-                granted.set_result(None)
-                self.in_flight += 1
-
-    async def _enter(self, number: int) -> None:
-        if not self._line and self.in_flight < self.limit.limit:
-            self.in_flight += 1
-            return
-        waiter = Waiter(number, next(self._numbers), asyncio.get_running_loop().create_future())
-        heapq.heappush(self._line, waiter)
-        try:
-            await waiter.granted
-        except asyncio.CancelledError:
-            if (
-                waiter.granted.done() and not waiter.granted.cancelled()
-            ):  # granted and left at the same moment
-                self.in_flight -= 1
-                self.call_next()
-            elif waiter in self._line:
-                self._line.remove(waiter)
-                heapq.heapify(self._line)
-            raise
+        self._line.call_next()
 
     def _ticket_number(self) -> int:
         ticket = current_ticket.get()
@@ -156,13 +122,6 @@ class Gate:
         self._fresh -= not ticket.calling
         ticket.calling = True
         return ticket.number
-
-    def _send_away(self) -> None:
-        """Nobody waits in line for an engine that is down."""
-        line, self._line = self._line, []
-        for waiter in line:
-            if not waiter.granted.done():
-                waiter.granted.set_exception(self.health.down())
 
     def _until_half(self) -> float:
         """Seconds until the line is half as long: who comes back then finds room, and the line never runs dry."""
