@@ -41,7 +41,7 @@ def create_role_app(service: RoleService, keys: Keys, chat: ChatRoute | None = N
         if request.method != "POST":
             yield
             return
-        with service.engines.gate(service.engine_of(request)).admitted():
+        with service.engines.admitted(service.engine_of(request)):
             yield
 
     app = create_app(service.role, keys, probe, lifespan)

@@ -5,8 +5,8 @@ In: an EngineSpec and a chat request. Out: the reply and the engine's seconds, o
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Generator
+from contextlib import aclosing, contextmanager
 from typing import NamedTuple
 
 import httpx
@@ -16,7 +16,7 @@ from shared.engine.client import is_well, timed_chat
 from shared.engine.gate import Gate
 from shared.engine.streaming import stream
 from shared.engine.waiting import follow
-from shared.errors import ComdError
+from shared.errors import ComdError, RoleBusy
 from shared.types import EngineSpec, JsonObject
 
 
@@ -43,6 +43,16 @@ class EngineCalls:
             metrics.show(self.role, gate)
             self._gates[key] = gate
         return self._gates[key]
+
+    @contextmanager
+    def admitted(self, spec: EngineSpec) -> Generator[None]:
+        """A request as a whole: taken, or RoleBusy before any of it is done."""
+        try:
+            with self.gate(spec).admitted():
+                yield
+        except RoleBusy:
+            metrics.refused.labels(self.role, metrics.host_of(spec.base_url)).inc()
+            raise
 
     async def chat(self, spec: EngineSpec, body: JsonObject) -> Answered:
         """One whole chat completion."""

@@ -74,7 +74,7 @@ async def _pieces(
         try:
             async with asyncio.timeout_at(
                 ends
-            ):  # round each piece: a deadline must not strike in the reader's code
+            ):  # not round the loop: it must not strike in the reader's code
                 piece = await anext(raw, None)
         except (httpx.TimeoutException, TimeoutError) as error:
             raise slow(http, spec) from error

@@ -70,6 +70,7 @@ async def test_too_many_requests_are_refused_as_a_whole_and_the_others_are_done(
         assert double.chats == len(done) >= 24  # the first limit and the shortest line
         assert {one.json()["error"]["code"] for one in refused} == {"role_busy"}
         assert all(0.05 < float(one.headers["retry-after"]) < 5 for one in refused)
+        assert await gauge(http, "comd_engine_busy_total", double) == len(refused)
         seconds = [float(one.headers["x-comd-engine-seconds"]) for one in done]
         assert max(seconds) < 0.6  # the wait in our line is not the engine's
 
