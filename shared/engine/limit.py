@@ -5,7 +5,7 @@ Out: `limit`. No clock and no I/O: a round is a number of finished calls.
 
 An engine that queues beyond its slots never refuses, so latency is all it tells. Below the slots, latency does not
 depend on the limit; beyond them it grows in proportion. Each round compares the typical latency with that of a
-recent round at half the limit or less (the base), and aims at `HEADROOM` times it: a small standing queue, so
+recent round at about half the limit or less (the base), and aims at `HEADROOM` times it: a small standing queue, so
 that no slot is ever idle. The comparison is with half the limit, not with the fastest call ever seen, because
 engines that batch slow down smoothly while their throughput still rises. Where no recent round was that low, one
 is made: a probe. The typical latency is the geometric mean: latencies are heavy-tailed, and a wait that all calls
@@ -22,8 +22,8 @@ HEADROOM = 1.5  # typical latency over base
 DOUBT = 2.0  # standard errors of the base, for which there is more headroom
 GROWTH = 1.6  # at most, in a round
 SMALLEST = 4.0  # latency alone never cuts below this: so short a queue harms nobody
-BASE_SHARE = 0.6  # a round counts as a base up to this share of the limit
-PROBE_SHARE = 0.5
+BASE_SHARE = 0.63  # a round counts as a base up to this share of the limit
+PROBE_SHARE = 0.55
 PROBE_CALLS = 64  # at least; else as many as the limit
 FEWEST, MOST = 16, 128  # calls in any other round; in between, as many as the limit
 FIRST_ROUNDS = 2  # there is nothing to compare with yet

@@ -119,9 +119,17 @@ async def test_a_stream_that_is_refused_has_that_status(tmp_path: Path) -> None:
         assert (await ask(http, stream=True)).status_code == 503
 
 
-async def test_who_leaves_a_stream_frees_the_place_and_ends_the_call(tmp_path: Path) -> None:
+async def flood(writer: asyncio.StreamWriter) -> None:
+    """More events than a reader who has stopped reading leaves room for."""
+    while True:
+        writer.write(b"ffff\r\n" + b":" * 0xFFFF + b"\r\n")
+        await writer.drain()
+
+
+@pytest.mark.parametrize("then", [bad.hang, flood], ids=["the engine pauses", "the client reads too slowly"])
+async def test_who_leaves_a_stream_frees_the_place_and_ends_the_call(tmp_path: Path, then: bad.Act) -> None:
     async with (
-        misbehaving(bad.events("a ", done=False, then=bad.hang)) as double,
+        misbehaving(bad.events("a ", done=False, then=then)) as double,
         teacher(double, tmp_path) as http,
     ):
         request = http.build_request(

@@ -175,6 +175,8 @@ async def test_an_engine_that_is_down_sends_everyone_away_at_once() -> None:
     waiting = calls.start("waits")
     await turn()
     lost(gate)
+    await turn()
+    assert waiting.done()
     with pytest.raises(EngineUnreachable, match="http://engine cannot be reached"):
         await waiting
     with pytest.raises(EngineUnreachable) as caught, gate.admitted():
