@@ -78,6 +78,23 @@ class EngineUnavailable(ComdError):
         self.retry_after_s = retry_after_s
 
 
+class EngineUnreachable(EngineUnavailable):
+    """Nobody answers at the engine's address."""
+
+
+class EngineSlow(EngineUnavailable):
+    """The engine took longer than a call's deadline; it may still be at it."""
+
+
+class RoleBusy(ComdError):
+    """Too many calls wait for the engine; nothing of the request was done."""
+
+    status, type, code = 429, "rate_limit_error", "role_busy"
+
+    def __init__(self, message: str, *, retry_after_s: float):
+        super().__init__(message, headers={"retry-after": f"{retry_after_s:.3g}"})
+
+
 class DiskFull(ComdError):
     """Nothing was written; the caller frees space and asks again."""
 

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import Request
-from prometheus_client import Counter, Histogram
 from pydantic import Field, ValidationError
 
 from shared import engine
-from shared.errors import ComdError, NotFound, Unprocessable
+from shared.errors import NotFound, Unprocessable
 from shared.images import ImageStore
 from shared.messages import resolve_images
 from shared.reply_form import reply_form, versioned
@@ -23,9 +22,6 @@ from shared.usage import usage_of
 
 ENGINE_HEADER = "x-comd-engine"
 REVISION_KEPT_S = 30.0
-
-calls = Counter("comd_engine_calls_total", "Calls to engines by role and outcome", ["role", "outcome"])
-call_seconds = Histogram("comd_engine_call_seconds", "Duration of a call to an engine", ["role"])
 
 
 class RoleSettings(ProcessSettings):
@@ -62,6 +58,7 @@ class RoleService:
 
     def __post_init__(self) -> None:
         self.http = engine.pooled_client(self.settings.timeout_s)
+        self.engines = engine.EngineCalls(self.role, self.http)
         self.images = ImageStore(self.settings.image_store)
 
     def engine_of(self, request: Request) -> EngineSpec:
@@ -106,22 +103,9 @@ class RoleService:
         }
         if response_format is not None:
             body["response_format"] = response_format
-        started = time.perf_counter()
-        reply = await self.call(spec, body)
-        text, finish_reason = engine.text_of(reply)
-        return Reply(text, finish_reason, usage_of(reply, time.perf_counter() - started))
-
-    async def call(self, spec: EngineSpec, body: JsonObject) -> JsonObject:
-        """One counted and timed call to the engine."""
-        started = time.perf_counter()
-        try:
-            reply = await engine.chat(self.http, spec, body)
-        except ComdError as error:
-            calls.labels(self.role, error.error_code).inc()
-            raise
-        calls.labels(self.role, "ok").inc()
-        call_seconds.labels(self.role).observe(time.perf_counter() - started)
-        return reply
+        answered = await self.engines.chat(spec, body)
+        text, finish_reason = engine.text_of(answered.reply)
+        return Reply(text, finish_reason, usage_of(answered.reply, answered.seconds))
 
     def ready(self, messages: list[Any], spec: EngineSpec) -> list[JsonObject]:
         """The messages as this engine takes them."""

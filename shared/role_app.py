@@ -1,11 +1,13 @@
 """The routes that all role services have: identity, models, and chat passed through to the role's engine."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
+from typing import cast
 
 import orjson
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from shared import engine
 from shared.errors import BadRequest, ComdError
@@ -13,6 +15,8 @@ from shared.keys import Keys
 from shared.role import RoleService
 from shared.service import Readiness, create_app
 from shared.types import JsonObject, RoleIdentity
+
+ENGINE_SECONDS_HEADER = "x-comd-engine-seconds"  # without the wait in our line
 
 ChatRoute = Callable[[Request], Awaitable[Response]]
 
@@ -30,9 +34,18 @@ def create_role_app(service: RoleService, keys: Keys, chat: ChatRoute | None = N
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        await service.http.aclose()
+        await service.engines.close()
+
+    async def admitted(request: Request) -> AsyncIterator[None]:
+        """A request that works with the engine is taken as a whole, or refused before any of it is done."""
+        if request.method != "POST":
+            yield
+            return
+        with service.engines.admitted(service.engine_of(request)):
+            yield
 
     app = create_app(service.role, keys, probe, lifespan)
+    app.router.dependencies.append(Depends(admitted))  # for the routes below and the role's own
 
     @app.get("/v1/identity")
     async def identity(request: Request) -> RoleIdentity:
@@ -62,16 +75,31 @@ async def pass_through(service: RoleService, request: Request, system: str | Non
         "messages": service.ready(messages, spec),
     }
     if body.get("stream"):
-        chunks = engine.stream(service.http, spec, body)
-        first = await anext(chunks)  # an engine that is down answers with its status, not inside the stream
-        return StreamingResponse(_rest(first, chunks), media_type="text/event-stream")
-    return Response(orjson.dumps(await service.call(spec, body)), media_type="application/json")
+        pieces = service.engines.stream(spec, body)
+        first = await anext(pieces)  # an engine that refuses answers with its status, not inside the stream
+        return Streamed(_events(first, pieces), media_type="text/event-stream")
+    answered = await service.engines.chat(spec, body)
+    headers = {ENGINE_SECONDS_HEADER: f"{answered.seconds:.3f}"}
+    return Response(orjson.dumps(answered.reply), headers=headers, media_type="application/json")
 
 
-async def _rest(first: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    async for chunk in chunks:
-        yield chunk
+class Streamed(StreamingResponse):
+    """A stream that is closed as soon as nobody reads it, so that the engine's place is free."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with aclosing(cast(AsyncGenerator[bytes], self.body_iterator)):
+            await super().__call__(scope, receive, send)
+
+
+async def _events(first: bytes, pieces: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    """The stream; where it breaks, an error event is its end."""
+    async with aclosing(pieces):
+        yield first
+        try:
+            async for piece in pieces:
+                yield piece
+        except ComdError as error:
+            yield engine.error_event(error)
 
 
 async def _chat_body(request: Request) -> JsonObject:

@@ -5,7 +5,7 @@ times) or ItemFailed (this one item cannot be done).
 """
 
 import time
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -33,17 +33,22 @@ ENGINE_HEADER = "x-comd-engine"
 SECONDS_HEADER = "x-comd-engine-seconds"
 WAIT_STATUSES = {401, 408, 429, 503, 504}
 WAIT_CODES = {"engine_unavailable", "checkpoint_not_loaded", "bad_configuration", "model_not_found"}
+WaitCause = Literal["busy", "down", "other"]
+CAUSES: dict[int, WaitCause] = {429: "busy", 503: "down"}
 IDENTITY_KEPT_S = 30.0
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
 class Waiting(ComdError):
-    """Nobody can answer just now; the message is shown to the person who watches the run."""
+    """Nobody can answer just now; the message is shown to the person who watches the run.
 
-    def __init__(self, message: str, retry_after_s: float = 1.0):
+    `cause`: a "busy" service and one that is "down" are so for every caller, "other" may be this call's alone.
+    """
+
+    def __init__(self, message: str, retry_after_s: float = 1.0, cause: WaitCause = "other"):
         super().__init__(message)
-        self.retry_after_s = retry_after_s
+        self.retry_after_s, self.cause = retry_after_s, cause
 
 
 class Unreadable(ComdError):
@@ -90,7 +95,7 @@ class Http:
             response = await self._client.request(method, url, headers=headers, **options)
         except (httpx.HTTPError, OSError) as error:
             said = str(error) or type(error).__name__
-            raise Waiting(f"{url} cannot be reached ({said})") from error
+            raise Waiting(f"{url} cannot be reached ({said})", cause="down") from error
         if not response.is_success:
             raise _refusal(url, response)
         try:
@@ -174,7 +179,8 @@ def _refusal(url: str, response: httpx.Response) -> ComdError:
     except (orjson.JSONDecodeError, KeyError, TypeError):
         pass
     if response.status_code in WAIT_STATUSES or code in WAIT_CODES:
-        return Waiting(message, _seconds(response.headers.get("retry-after")))
+        cause = CAUSES.get(response.status_code, "other")
+        return Waiting(message, _seconds(response.headers.get("retry-after")), cause)
     return Unreadable(message) if response.status_code >= 500 else ItemFailed(message)
 
 

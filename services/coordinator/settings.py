@@ -33,9 +33,7 @@ class CoordinatorSettings(ProcessSettings):
     trainer_url: str = "http://127.0.0.1:8105"
     timeout_s: float = Field(600.0, gt=0, description="the longest wait for one reply of a service")
     queue_name: str = Field("comd:tasks", description="the Redis stream; one per installation")
-    concurrency: int = Field(
-        32, ge=1, le=4096, description="worker: tasks at once, and calls to each service"
-    )
+    concurrency: int = Field(128, ge=1, le=4096, description="worker: tasks (images) at once")
     lease_s: float = Field(15.0, gt=0, description="a task without a sign of life for so long is given away")
     tick_s: float = Field(0.2, gt=0, description="how often the driver looks at each run")
     published_at_once: int = Field(512, ge=1, description="bound on the tasks in the queue (back-pressure)")

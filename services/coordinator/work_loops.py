@@ -55,12 +55,7 @@ class Worker:
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self.committer = Committer(engine)
         self.purse = Purse(engine)
-        self.tools = Tools(
-            services,
-            self.committer.commit,
-            self._known_answers,
-            {name: asyncio.Semaphore(settings.concurrency) for name in services.urls},
-        )
+        self.tools = Tools(services, self.committer.commit, self._known_answers)
         self._held: dict[Claim, tuple[Work, str, asyncio.Task[None]]] = {}
         self._done_with: list[str] = []  # messages to acknowledge
         self._freed = asyncio.Event()

@@ -77,8 +77,7 @@ def work(phase: str, *items: dict[str, Any], **config: Any) -> Work:
 
 
 def tools(services: Services, kept: Kept) -> Tools:
-    limits = {name: asyncio.Semaphore(8) for name in ("teacher", "assessor", "augmentor", "student")}
-    return Tools(services, kept.commit, kept.known_answers, limits)  # type: ignore[arg-type]
+    return Tools(services, kept.commit, kept.known_answers)  # type: ignore[arg-type]
 
 
 def said(text: str, finish_reason: str = "stop") -> Answer:

@@ -12,6 +12,7 @@ from services.coordinator.costs import cost_nanos
 from services.coordinator.merge import picture_of
 from services.coordinator.repositories.tasks import Claim
 from services.coordinator.run_config import RunConfig
+from services.coordinator.tasks.pace import Pace
 from shared.identity import request_hash, request_seed
 from shared.types import EngineSpec, JsonObject, Role, RoleIdentity, Sampling, Usage
 
@@ -68,25 +69,27 @@ class Work:
 
 @dataclass(frozen=True)
 class Tools:
-    """The services, the store and the limits that all tasks of a worker share."""
+    """The services, the store and the paces that all tasks of a worker share."""
 
     services: Services
     commit: Callable[..., Awaitable[None]]
     known_answers: Callable[[Sequence[str]], Awaitable[dict[str, JsonObject]]]
-    limits: dict[str, asyncio.Semaphore]
+    paces: dict[tuple[str, EngineSpec | None], Pace] = field(default_factory=dict)
 
     async def ask(self, work: Work, service: str, call: Callable[[], Awaitable[Result]]) -> Result:
         """The service's reply. Waits for ever where nobody can answer; ItemFailed where it is of no use."""
-        unreadable = 0
+        pace = self.paces.setdefault((service, work.engines.get(service)), Pace())
+        unreadable, number = 0, pace.number()
         while True:
             try:
-                async with self.limits[service]:
+                async with pace.turn(number):
                     reply = await call()
                 work.note = None
                 return reply
             except Waiting as error:
-                work.note = error.message
-                await asyncio.sleep(error.retry_after_s * random.uniform(0.7, 1.3))
+                work.note = None if error.cause == "busy" and not pace.lasting else error.message
+                if error.cause == "other":
+                    await asyncio.sleep(error.retry_after_s * random.uniform(0.7, 1.3))
             except Unreadable as error:
                 unreadable += 1
                 if unreadable == UNREADABLE_TRIES:
