@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError
 from shared import engine
 from shared.errors import ComdError, NotFound, Unprocessable
 from shared.images import ImageStore
-from shared.messages import resolve_images
+from shared.messages import messages_for_engine
 from shared.service import require_internal
 from shared.settings import ProcessSettings, default_image_store, explain
 from shared.types import EngineSpec, JsonObject, Role, RoleIdentity, Sampling, Usage
@@ -97,7 +97,7 @@ class RoleService:
         body: JsonObject = {
             **self.settings.sampling.model_dump(),
             "seed": seed,
-            "messages": self.ready(messages, spec),
+            "messages": await self.ready(messages, spec),
         }
         if response_format is not None:
             body["response_format"] = response_format
@@ -118,9 +118,10 @@ class RoleService:
         call_seconds.labels(self.role).observe(time.perf_counter() - started)
         return reply
 
-    def ready(self, messages: list[Any], spec: EngineSpec) -> list[JsonObject]:
+    async def ready(self, messages: list[Any], spec: EngineSpec) -> list[JsonObject]:
         """The messages as this engine takes them."""
-        return resolve_images(messages, self.images, self.settings.allowed_image_hosts, spec.kind == "vllm")
+        with_uuid = spec.kind == "vllm"
+        return await messages_for_engine(messages, self.images, self.settings.allowed_image_hosts, with_uuid)
 
     async def _revision(self, spec: EngineSpec) -> str:
         if spec.revision:

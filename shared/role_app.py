@@ -59,7 +59,7 @@ async def pass_through(service: RoleService, request: Request, system: str | Non
     body = {
         "temperature": service.settings.sampling.temperature,
         **body,
-        "messages": service.ready(messages, spec),
+        "messages": await service.ready(messages, spec),
     }
     if body.get("stream"):
         chunks = engine.stream(service.http, spec, body)
