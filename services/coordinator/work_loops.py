@@ -29,6 +29,7 @@ from services.coordinator.tasks.loading import load_work
 from services.coordinator.tasks.teach import teach
 from services.coordinator.tasks.work import Tools, Work
 from shared import logs
+from shared.masking import mask
 from shared.types import JsonObject
 
 TASKS: dict[str, Callable[[Work, Tools], Awaitable[None]]] = {
@@ -135,7 +136,7 @@ class Worker:
     async def _count_error(self, one: Work, error: BaseException) -> None:
         """An unexpected end: the task goes to somebody else, and fails for good after a few."""
         log.error("task_failed", run_id=one.run_id, task=one.claim.key.as_json(), exc_info=error)
-        reason = f"{type(error).__name__}: {error}"[:500]
+        reason = mask(f"{type(error).__name__}: {error}")[:500]
 
         async def count() -> None:
             async with self.engine.begin() as c:
