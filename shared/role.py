@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError
 
 from shared import engine
 from shared.errors import ComdError, NotFound, Unprocessable
+from shared.identity import engine_revision
 from shared.images import ImageStore
 from shared.messages import messages_for_engine
 from shared.service import require_internal
@@ -113,6 +114,7 @@ class RoleService:
             reply = await engine.chat(self.http, spec, body)
         except ComdError as error:
             calls.labels(self.role, error.error_code).inc()
+            self._revisions.pop((spec.base_url, spec.model), None)  # it may come back with another model
             raise
         calls.labels(self.role, "ok").inc()
         call_seconds.labels(self.role).observe(time.perf_counter() - started)
@@ -136,6 +138,6 @@ class RoleService:
                 f"it has {', '.join(sorted(listed)) or 'none'}",
                 code="model_not_found",
             )
-        revision = f"{spec.base_url}|{spec.model}|{listed[spec.model].get('root') or spec.model}"
+        revision = engine_revision(spec.base_url, spec.model, listed[spec.model])
         self._revisions[spec.base_url, spec.model] = (time.monotonic(), revision)
         return revision

@@ -1,4 +1,4 @@
-"""`/v1/runs`: create, look, swap an engine, ask for trainings, pause, resume, cancel."""
+"""`/v1/runs`: create, look, ask for trainings, pause, resume, cancel."""
 
 import secrets
 from typing import Annotated, Any
@@ -15,7 +15,7 @@ from services.coordinator.repositories import datasets, iterations, runs
 from services.coordinator.run_config import RunConfig, parse_run_config
 from services.coordinator.states import RunStatus, check_transition
 from shared.errors import Conflict, NotFound, Unprocessable
-from shared.types import EngineSpec, JsonObject
+from shared.types import JsonObject
 
 
 class Asked(BaseModel):
@@ -28,25 +28,19 @@ class RunRequest(Asked):
     config: dict[str, Any] = Field(default_factory=dict)
 
 
-class RunChange(Asked):
-    endpoints: dict[str, EngineSpec] = Field(min_length=1)
-
-
 class MoreTrainings(Asked):
     count: int | None = Field(None, ge=1, le=1000, description="default: the configuration's `trainings`")
 
 
 def router(desk: Desk) -> APIRouter:
     routes = APIRouter(prefix="/v1/runs", tags=["runs"])
-    _add_settings(routes, desk)
+    _add_creation(routes, desk)
     _add_views(routes, desk)
     _add_control(routes, desk)
     return routes
 
 
-def _add_settings(routes: APIRouter, desk: Desk) -> None:
-    """Create a run, and swap an engine behind one of its roles."""
-
+def _add_creation(routes: APIRouter, desk: Desk) -> None:
     @routes.post("")
     async def create(asked: RunRequest) -> Response:
         config = parse_run_config(asked.config)
@@ -58,17 +52,6 @@ def _add_settings(routes: APIRouter, desk: Desk) -> None:
             await _check_datasets(c, asked.dataset, config)
             await runs.create(c, run_id, asked.name, asked.dataset, config.model_dump(), engines)
             return answer(await _view(c, run_id), 201)
-
-    @routes.patch("/{run_id}")
-    async def change(run_id: str, asked: RunChange) -> Response:
-        """A teacher's or augmentor's swap counts from the next task, an assessor's from the next assessment."""
-        for role, spec in asked.endpoints.items():
-            await check_engine(desk.services, role, spec)
-        async with desk.engine.begin() as c:
-            await run_or_404(c, run_id, for_update=True)
-            for role, spec in asked.endpoints.items():
-                await runs.set_engine(c, run_id, role, spec.model_dump())
-            return answer(await _view(c, run_id))
 
 
 def _add_views(routes: APIRouter, desk: Desk) -> None:
