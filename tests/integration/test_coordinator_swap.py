@@ -1,6 +1,9 @@
 """An engine is swapped in a running run: which answers came from which model, and nothing is asked twice."""
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -12,7 +15,7 @@ import pytest
 from comd.scripted.app import create_app
 from comd.scripted.roles import Behaviour
 from tests.doubles.door import Door
-from tests.doubles.town import Town, town
+from tests.doubles.town import KEYS, Town, town
 from tests.loopback import free_port, serving
 
 KEY = "key-of-the-second-engine"
@@ -211,3 +214,29 @@ async def test_changes_that_make_no_sense(place: Town, second: dict[str, Any]) -
     await place.post(f"/v1/runs/{run['id']}/cancel")
     said = await swap(place, run["id"], 409, endpoints={"teacher": second})
     assert "is cancelled" in said["error"]["message"]
+
+
+async def test_the_command_line_swaps_and_gives_back(place: Town, second: dict[str, Any]) -> None:
+    await place.register()
+    await place.post("/v1/runs", {"name": "mine", "dataset": "world"})
+    env = {**os.environ, "COMD_URL": str(place.http.base_url), "COMD_API_KEY": KEYS.api}
+
+    async def comd(*words: str) -> tuple[int, str]:
+        command = [sys.executable, "-m", "comd", "run", "swap", "mine", "teacher", *words]
+        done = await asyncio.to_thread(subprocess.run, command, env=env, capture_output=True, text=True)
+        return done.returncode, done.stdout + done.stderr
+
+    there = ("--url", second["base_url"], "--model", "scripted", "--kind", "scripted")
+    assert await comd(*there) == (0, f"run mine: teacher is scripted at {second['base_url']}\n")
+    (run,) = (await place.get("/v1/runs"))["data"]
+    assert run["engines"]["teacher"] == {**second, "revision": None, "key_name": None}
+    for words, said in (
+        ((*there[:2], "--model", "gpt"), "'gpt' is not listed"),
+        (there[:2], "expected --url and --model, or --default"),
+        ((*there, "--default"), "expected --url and --model, or --default"),
+    ):
+        status, text = await comd(*words)
+        assert (status, said in text) == (1, True), text
+    assert await comd("--default") == (0, "run mine: teacher is the default\n")
+    (run,) = (await place.get("/v1/runs"))["data"]
+    assert run["engines"] == {}
