@@ -151,9 +151,9 @@ def drive_frame(ear: Ear, service: str) -> None:
 def drive_settings(ear: Ear) -> None:
     """Processes that only show their settings, or cannot start with them."""
     database = f"postgresql://comd:{PASSWORD}@127.0.0.1:9/none"
-    for service in (*ROLES, "coordinator", "coordinator.worker"):
+    for service in ("assessor", "coordinator.worker"):
         ear.run(f"services.{service}", "--dry-run", DATABASE_URL=database)
-        ear.run(f"services.{service}", "--port=none", DATABASE_URL=database)
+    ear.run("services.teacher", "--port=none")
     ear.run("services.coordinator", DATABASE_URL=database)
     ear.run("services.teacher", COMD_TEACHER_ENGINE=f'{{"base_url": "http://a:{PASSWORD}@h", "model": "m"}}')
     ear.run("services.teacher", COMD_TEACHER_API_KEY=PASSWORD)

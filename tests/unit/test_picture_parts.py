@@ -17,7 +17,7 @@ from shared.hosts import leads_to_allowed
 from shared.images import ImageStore, check
 from shared.messages import messages_for_engine, resolve_images, user_message
 
-ALLOWED = frozenset({"pictures.example", "gpu7:8443", "[::1]:80", "10.0.0.1"})
+ALLOWED = frozenset({"pictures.example", "kitten.example", "gpu7:8443", "[::1]:80", "10.0.0.1"})
 
 
 def encoded(form: str = "PNG", **options: Any) -> bytes:
@@ -101,6 +101,7 @@ def test_an_allowed_hosts_picture_is_passed_on(store: ImageStore, url: str) -> N
         "http:pictures.example",
         "//pictures.example/a.png",
         "http://\uff50ictures.example/a.png",
+        "http://\u212aitten.example/a.png",  # the Kelvin sign, whose lower case is a k
         "http://pictures\u3002example/a.png",
         "http://pictures.example:port/a.png",
         "http://pictures.example:99999/a.png",
