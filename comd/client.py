@@ -66,6 +66,10 @@ class Coordinator:
         headers = {"idempotency-key": idempotency_key} if idempotency_key else {}
         return self._ask("POST", f"/v1/runs/{run_id}/iterations", json={"count": count}, headers=headers)
 
+    def change(self, run_id: str, change: Json) -> Json:
+        """Swap engines behind roles: `{"endpoints": {"teacher": {"base_url": ..., "model": ...}}}`."""
+        return self._ask("PATCH", f"/v1/runs/{run_id}", json=change)
+
     def control(self, run_id: str, action: str) -> Json:
         """`pause`, `resume` or `cancel`."""
         return self._ask("POST", f"/v1/runs/{run_id}/{action}")

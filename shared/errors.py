@@ -1,10 +1,12 @@
 """The one tree of errors. Each carries its HTTP status and OpenAI's error type and code.
 
-A message says what was expected, what came, and what to do.
+A message says what was expected, what came, and what to do; keys in it are masked before anybody sees it.
 """
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
+
+from shared.masking import mask
 
 
 class ComdError(Exception):
@@ -22,8 +24,8 @@ class ComdError(Exception):
         param: str | None = None,
         headers: Mapping[str, str] | None = None,
     ):
-        super().__init__(message)
-        self.message = message
+        self.message = mask(message)
+        super().__init__(self.message)
         self.error_code = code or self.code
         self.param = param
         self.headers = dict(headers or {})

@@ -44,3 +44,8 @@ def request_hash(
 ) -> str:
     """The name of an answer: equal exactly when the whole request to the model is equal."""
     return digest(role, image, text, prompt_version, model_revision, sampling, seed)
+
+
+def engine_revision(base_url: str, model: str, card: dict[str, Any]) -> str:
+    """Which model answers, where the operator gave it no revision: by what the server's list says of it."""
+    return f"{base_url}|{model}|{card.get('root') or model}"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.errors import ConfigError
+from shared.masking import hide
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,10 @@ def load_keys(folder: Path | None = None) -> Keys:
     """The keys from `COMD_API_KEY` and `COMD_INTERNAL_KEY`, else from their files, made where missing."""
     folder = folder or home() / "keys"
     return Keys(
-        api=os.environ.get("COMD_API_KEY") or _from_file(folder / "api-key", "comd-"),
-        internal=os.environ.get("COMD_INTERNAL_KEY") or _from_file(folder / "internal-key", "comd-internal-"),
+        api=hide(os.environ.get("COMD_API_KEY") or _from_file(folder / "api-key", "comd-")),
+        internal=hide(
+            os.environ.get("COMD_INTERNAL_KEY") or _from_file(folder / "internal-key", "comd-internal-")
+        ),
     )
 
 
@@ -50,7 +53,7 @@ def engine_key(key_name: str | None) -> str | None:
     value = os.environ.get(key_name)
     if not value:
         raise ConfigError(f"the engine's key is to come from {key_name}, which is not set in the environment")
-    return value
+    return hide(value)
 
 
 def _from_file(path: Path, prefix: str) -> str:

@@ -1,14 +1,16 @@
 """Structured logs: pretty on a terminal, one JSON object a line elsewhere; secrets are masked on the way out."""
 
 import logging
-import re
 import sys
+import traceback
 from collections.abc import MutableMapping
+from types import TracebackType
 from typing import Any
 
 import structlog
 
-SECRET = re.compile(r"(?i)(bearer\s+)[^\s\"']+|comd-(?:internal-)?[A-Za-z0-9_-]{30,}")
+from shared.masking import hide_environment, mask
+
 SECRET_FIELDS = {"authorization", "api_key", "key", "password"}
 
 
@@ -17,6 +19,8 @@ def configure(service: str, level: int = logging.INFO, quiet: bool = False) -> N
 
     `quiet` lets only errors through: for commands whose output is for a person.
     """
+    hide_environment()
+    sys.excepthook = _crash
     level = logging.ERROR if quiet else level
     renderer: Any = (
         structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
@@ -26,7 +30,7 @@ def configure(service: str, level: int = logging.INFO, quiet: bool = False) -> N
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
-        mask_secrets,
+        mask_fields,
     ]
     structlog.configure(
         processors=[*before, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -38,7 +42,7 @@ def configure(service: str, level: int = logging.INFO, quiet: bool = False) -> N
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=before,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer, _mask_line],
         )
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
@@ -47,14 +51,21 @@ def configure(service: str, level: int = logging.INFO, quiet: bool = False) -> N
     structlog.contextvars.bind_contextvars(service=service)
 
 
-def mask_secrets(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Mask bearer keys and our own keys wherever they stand in an event."""
-    for name, value in event.items():
-        if name.lower() in SECRET_FIELDS:
-            event[name] = "***"
-        elif isinstance(value, str) and SECRET.search(value):
-            event[name] = SECRET.sub(lambda match: (match[1] or "") + "***", value)
+def mask_fields(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Mask fields that hold a secret by their name."""
+    for name in event.keys() & SECRET_FIELDS:
+        event[name] = "***"
     return event
+
+
+def _mask_line(_: Any, __: str, line: Any) -> Any:
+    """The last step: the line as it would be written, tracebacks and nested values included."""
+    return mask(line)
+
+
+def _crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """What nobody caught goes to stderr as always, without keys."""
+    sys.stderr.write(mask("".join(traceback.format_exception(kind, error, trace))))
 
 
 def get(name: str) -> Any:

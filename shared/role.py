@@ -11,9 +11,10 @@ from fastapi import Request
 from pydantic import Field, ValidationError
 
 from shared import engine
-from shared.errors import NotFound, Unprocessable
+from shared.errors import ComdError, NotFound, Unprocessable
+from shared.identity import engine_revision
 from shared.images import ImageStore
-from shared.messages import resolve_images
+from shared.messages import messages_for_engine
 from shared.reply_form import reply_form, versioned
 from shared.service import require_internal
 from shared.settings import ProcessSettings, default_image_store, explain
@@ -99,17 +100,26 @@ class RoleService:
         body: JsonObject = {
             **self.settings.sampling.model_dump(),
             "seed": seed,
-            "messages": self.ready(messages, spec),
+            "messages": await self.ready(messages, spec),
         }
         if response_format is not None:
             body["response_format"] = response_format
-        answered = await self.engines.chat(spec, body)
+        answered = await self.call(spec, body)
         text, finish_reason = engine.text_of(answered.reply)
         return Reply(text, finish_reason, usage_of(answered.reply, answered.seconds))
 
-    def ready(self, messages: list[Any], spec: EngineSpec) -> list[JsonObject]:
+    async def call(self, spec: EngineSpec, body: JsonObject) -> engine.Answered:
+        """One call to the engine, in its turn."""
+        try:
+            return await self.engines.chat(spec, body)
+        except ComdError:
+            self._revisions.pop((spec.base_url, spec.model), None)  # it may come back with another model
+            raise
+
+    async def ready(self, messages: list[Any], spec: EngineSpec) -> list[JsonObject]:
         """The messages as this engine takes them."""
-        return resolve_images(messages, self.images, self.settings.allowed_image_hosts, spec.kind == "vllm")
+        with_uuid = spec.kind == "vllm"
+        return await messages_for_engine(messages, self.images, self.settings.allowed_image_hosts, with_uuid)
 
     async def _revision(self, spec: EngineSpec) -> str:
         if spec.revision:
@@ -124,6 +134,6 @@ class RoleService:
                 f"it has {', '.join(sorted(listed)) or 'none'}",
                 code="model_not_found",
             )
-        revision = f"{spec.base_url}|{spec.model}|{listed[spec.model].get('root') or spec.model}"
+        revision = engine_revision(spec.base_url, spec.model, listed[spec.model])
         self._revisions[spec.base_url, spec.model] = (time.monotonic(), revision)
         return revision

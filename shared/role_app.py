@@ -72,13 +72,13 @@ async def pass_through(service: RoleService, request: Request, system: str | Non
     body = {
         "temperature": service.settings.sampling.temperature,
         **body,
-        "messages": service.ready(messages, spec),
+        "messages": await service.ready(messages, spec),
     }
     if body.get("stream"):
         pieces = service.engines.stream(spec, body)
         first = await anext(pieces)  # an engine that refuses answers with its status, not inside the stream
         return Streamed(_events(first, pieces), media_type="text/event-stream")
-    answered = await service.engines.chat(spec, body)
+    answered = await service.call(spec, body)
     headers = {ENGINE_SECONDS_HEADER: f"{answered.seconds:.3f}"}
     return Response(orjson.dumps(answered.reply), headers=headers, media_type="application/json")
 

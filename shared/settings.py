@@ -21,6 +21,7 @@ from pydantic_settings import (
 
 from shared.errors import ConfigError
 from shared.keys import home
+from shared.masking import hide_environment, mask
 
 
 class ProcessSettings(BaseSettings):
@@ -47,6 +48,7 @@ Settings = TypeVar("Settings", bound=ProcessSettings)
 
 def load(model: type[Settings], argv: Sequence[str] | None = None, program: str | None = None) -> Settings:
     """Settings from `--config FILE`, the environment and flags. `--dry-run` prints them and exits 0."""
+    hide_environment()
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         file, arguments = _take_value(arguments, "--config")
@@ -60,7 +62,7 @@ def load(model: type[Settings], argv: Sequence[str] | None = None, program: str 
     except (ConfigError, ValidationError, SettingsError) as error:
         _refuse(program or model.__name__, explain(error))
     if dry_run:
-        print(settings.model_dump_json(indent=2))
+        print(mask(settings.model_dump_json(indent=2)))
         raise SystemExit(0)
     return settings
 
@@ -82,7 +84,8 @@ def explain(error: Exception) -> str:
     lines = []
     for item in error.errors(include_url=False):
         key = ".".join(str(part) for part in item["loc"]) or "(whole)"
-        came = "" if item["type"] in {"missing", "extra_forbidden"} else f", got {item['input']!r}"
+        is_told = item["type"] not in {"missing", "extra_forbidden"} and item["loc"][-1:] != ("key_name",)
+        came = f", got {item['input']!r}" if is_told else ""  # a key_name may be a key, by mistake
         said = "unknown key" if item["type"] == "extra_forbidden" else item["msg"]
         lines.append(f"{key}: {said}{came}")
     return "\n".join(lines)
@@ -119,5 +122,5 @@ def _refuse_unknown_environment(model: type[ProcessSettings]) -> None:
 
 
 def _refuse(program: str, message: str) -> NoReturn:
-    print(f"{program}: the configuration cannot be used\n{message}", file=sys.stderr)
+    print(mask(f"{program}: the configuration cannot be used\n{message}"), file=sys.stderr)
     raise SystemExit(2)

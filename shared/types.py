@@ -1,8 +1,9 @@
 """The types that cross a boundary between two processes; the field names are those of REST, logs and docs."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Role = Literal["teacher", "assessor", "augmentor", "student"]
 EngineKind = Literal["openai", "vllm", "scripted"]
@@ -10,6 +11,21 @@ Order = Literal["teacher_first", "student_first"]
 Score = float  # from 1 to 10
 
 IMAGE_SCHEME = "comd-image:"
+
+
+def server_root(url: str) -> str:
+    """The URL, which is stored, shown and part of an answer's name: nothing secret may stand in it."""
+    parts = urlsplit(url)
+    if "@" in parts.netloc:
+        raise ValueError("a URL may hold no user or password; name the variable of the key in key_name")
+    if parts.query or parts.fragment or parts.path.rstrip("/").endswith("/v1"):
+        raise ValueError(
+            "expected the root of the server, such as http://127.0.0.1:8000, without /v1, ? or #"
+        )
+    return url
+
+
+ServerRoot = Annotated[str, AfterValidator(server_root)]
 
 
 class Wire(BaseModel):
@@ -21,7 +37,9 @@ class Wire(BaseModel):
 class EngineSpec(Wire):
     """Where a role's model answers: any OpenAI-compatible server."""
 
-    base_url: str = Field(description="root of the server, without /v1", examples=["http://127.0.0.1:8101"])
+    base_url: ServerRoot = Field(
+        description="root of the server, without /v1", examples=["http://127.0.0.1:8101"]
+    )
     model: str
     revision: str | None = Field(None, description="what the operator calls this version of the model")
     key_name: str | None = Field(None, pattern=r"^COMD_ENGINE_KEY_[A-Z0-9_]+$")

@@ -1,4 +1,4 @@
-"""`comd run start | watch | list | show | budget | pause | resume | cancel`."""
+"""`comd run start | watch | list | show | budget | swap | pause | resume | cancel`."""
 
 import json
 from pathlib import Path
@@ -11,9 +11,10 @@ from comd.commands.connection import connect
 from comd.report import story
 from comd.usage_table import spending, usage_table
 from comd.watch import because, summary_table, watch_run
+from shared.errors import BadRequest
 from shared.settings import read_toml
 
-app = typer.Typer(help="runs: start, watch, pause, resume", no_args_is_help=True)
+app = typer.Typer(help="runs: start, watch, swap engines, pause, resume", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="the run's name or id")]
 AsJson = Annotated[bool, typer.Option("--json", help="for machines")]
 
@@ -88,6 +89,38 @@ def budget(name: Name, amount: Annotated[float, typer.Argument(min=0, help="in t
     with connect() as coordinator:
         run = coordinator.set_budget(coordinator.find_run(name)["id"], amount)
         print(f"run {run['name']} may spend {amount:.2f}: {spending(run['usage'])}")
+
+
+@app.command()
+def swap(
+    name: Name,
+    role: Annotated[str, typer.Argument(help="teacher, assessor or augmentor")],
+    url: Annotated[str | None, typer.Option(help="root of an OpenAI-compatible server, without /v1")] = None,
+    model: Annotated[str | None, typer.Option(help="as the server lists it")] = None,
+    revision: Annotated[str | None, typer.Option(help="what you call this version of the model")] = None,
+    key_name: Annotated[
+        str | None, typer.Option(help="the variable COMD_ENGINE_KEY_... that holds its key")
+    ] = None,
+    kind: Annotated[str, typer.Option(help="openai or vllm")] = "openai",
+    default: Annotated[
+        bool, typer.Option("--default", help="back to the engine of the role's service")
+    ] = False,
+    restart_assessment: Annotated[
+        bool, typer.Option(help="discard this assessment's verdicts and begin it anew, with this judge")
+    ] = False,
+) -> None:
+    """Another engine behind a role: from the next task, for the assessor from the next assessment."""
+    if default == bool(url or model) or not (default or (url and model)):
+        raise BadRequest("expected --url and --model, or --default")
+    given = {"base_url": url, "model": model, "revision": revision, "key_name": key_name, "kind": kind}
+    endpoint = None if default else given
+    with connect() as coordinator:
+        change = {"endpoints": {role: endpoint}, "restart_assessment": restart_assessment}
+        run = coordinator.change(coordinator.find_run(name)["id"], change)
+        now = run["engines"].get(role)
+        print(
+            f"run {run['name']}: {role} is {now['model'] + ' at ' + now['base_url'] if now else 'the default'}"
+        )
 
 
 @app.command()

@@ -8,7 +8,8 @@ from shared.errors import ConfigError
 
 def check_free(settings: StackSettings) -> None:
     """ConfigError naming every port of the stack that somebody else listens on."""
-    taken = [f"{settings.port(name)} ({name})" for name in PORT_OFFSETS if is_taken(settings.port(name))]
+    ours = [name for name in PORT_OFFSETS if name not in settings.elsewhere()]
+    taken = [f"{settings.port(name)} ({name})" for name in ours if is_taken(settings.port(name))]
     if taken:
         raise ConfigError(
             f"port in use: {', '.join(taken)}. Is another stack running? "

@@ -8,14 +8,15 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from shared.keys import home
 from shared.settings import ProcessSettings, default_image_store
 from shared.types import EngineSpec
 
-SERVICES = ("teacher", "assessor", "augmentor", "trainer", "coordinator")
+ROLES = ("teacher", "assessor", "augmentor")
+SERVICES = (*ROLES, "trainer", "coordinator")
 PORT_OFFSETS = {
     "coordinator": 0,
     "scripted": 1,
@@ -45,6 +46,19 @@ class StackSettings(ProcessSettings):
     augmentor: dict[str, Any] = Field(default_factory=dict)
     trainer: dict[str, Any] = Field(default_factory=dict)
     coordinator: dict[str, Any] = Field(default_factory=dict)
+
+    def elsewhere(self) -> set[str]:
+        """Services that are not started here, because `[coordinator]` names the URL of another in their place."""
+        return {name for name in (*ROLES, "trainer") if f"{name}_url" in self.coordinator}
+
+    @model_validator(mode="after")
+    def _tables_have_a_use(self) -> "StackSettings":
+        for name in sorted(self.elsewhere()):
+            if getattr(self, name):
+                raise ValueError(
+                    f"[{name}] is for a service of this stack, but {name}_url names another; drop one"
+                )
+        return self
 
     def port(self, name: str) -> int:
         return self.base_port + PORT_OFFSETS[name]

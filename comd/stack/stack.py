@@ -20,7 +20,7 @@ from comd.stack.children import Child
 from comd.stack.ports import check_free
 from comd.stack.postgres import forget_sockets, postgres_child
 from comd.stack.redis import redis_child
-from comd.stack.settings import StackSettings, environment, role_settings
+from comd.stack.settings import ROLES, SERVICES, StackSettings, environment, role_settings
 from shared import logs
 from shared.errors import ConfigError
 from shared.keys import Keys, load_keys
@@ -112,10 +112,12 @@ class Stack:
             self._start(
                 "scripted", ["-m", "comd.scripted", f"--port={self.settings.port('scripted')}", *flags], {}
             )
-        for role in ("teacher", "assessor", "augmentor"):
+        elsewhere = self.settings.elsewhere()
+        for role in (role for role in ROLES if role not in elsewhere):
             self._start_service(role, role_settings(self.settings, role), common)
-        own = {"port": self.settings.port("trainer"), "image_store": self.settings.image_store}
-        self._start_service("trainer", {**own, **self.settings.trainer}, common)
+        if "trainer" not in elsewhere:
+            own = {"port": self.settings.port("trainer"), "image_store": self.settings.image_store}
+            self._start_service("trainer", {**own, **self.settings.trainer}, common)
         own = {
             "port": self.settings.port("coordinator"),
             "image_store": self.settings.image_store,
@@ -129,7 +131,7 @@ class Stack:
         for number in range(1, self.settings.workers + 1):
             told = {**common, **environment("coordinator", values)}
             self._start(f"worker-{number}", ["-m", "services.coordinator.worker"], told)
-        for name in ("teacher", "assessor", "augmentor", "trainer", "coordinator"):
+        for name in (name for name in SERVICES if name not in elsewhere):
             self._wait_for_http(name)
 
     def _start_stores(self) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from services.coordinator.settings import CoordinatorSettings
 from shared import logs
 from shared.errors import ConfigError
 from shared.keys import load_keys
+from shared.masking import mask
 from shared.service import serve
 from shared.settings import load
 
@@ -19,6 +20,6 @@ try:
     migrate(settings.database_url)
 except (ConfigError, DBAPIError) as error:
     said = error.message if isinstance(error, ConfigError) else f"the database cannot be used: {error.orig}"
-    print(f"coordinator: {said}", file=sys.stderr)
+    print(mask(f"coordinator: {said}"), file=sys.stderr)
     raise SystemExit(2) from error
 serve(create_coordinator_app(settings, load_keys()), settings.host, settings.port)

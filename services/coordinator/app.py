@@ -8,7 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import DBAPIError
 
-from services.coordinator.api import datasets, pools, runs, usage, views
+from services.coordinator.api import changing, datasets, pools, runs, usage, views
 from services.coordinator.api.frame import Desk
 from services.coordinator.clients import Http, Services
 from services.coordinator.database import connect, is_connection_lost
@@ -50,14 +50,14 @@ def create_coordinator_app(settings: CoordinatorSettings, keys: Keys) -> FastAPI
         driving.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await driving
-        await http.close()
+        await services.close()
         await queue.close()
         await engine.dispose()
 
     app = create_app("coordinator", keys, probe, lifespan)
     app.add_exception_handler(DBAPIError, _database_error)
     desk = Desk(settings, engine, services, ImageStore(settings.image_store))
-    for part in (datasets, runs, usage, pools, views):
+    for part in (datasets, runs, changing, usage, pools, views):
         app.include_router(part.router(desk))
     return app
 

@@ -1,10 +1,12 @@
-"""Calls to the role services over pooled HTTP.
+"""Calls to the role services over pooled HTTP, or to a bare server in the place of the teacher's.
 
 In: boundary types. Out: boundary types, or Waiting (ask again later, for ever), Unreadable (ask again a few
 times) or ItemFailed (this one item cannot be done).
 """
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal, TypeVar
 from urllib.parse import quote
 
@@ -12,6 +14,7 @@ import httpx
 import orjson
 from pydantic import BaseModel, ValidationError
 
+from services.coordinator.bare_teacher import BareTeacher
 from services.coordinator.settings import CoordinatorSettings
 from shared.engine import pooled_client
 from shared.errors import ComdError
@@ -57,6 +60,9 @@ class Unreadable(ComdError):
 
 class ItemFailed(ComdError):
     """The service refuses this item, and would refuse it again."""
+
+
+OURS = (Waiting, Unreadable, ItemFailed)
 
 
 class Answer:
@@ -118,22 +124,31 @@ class Services:
             "augmentor": settings.augmentor_url,
             "student": settings.trainer_url,
         }
+        self.bare = BareTeacher(settings)
         self._identities: dict[tuple[str, EngineSpec | None], tuple[float, RoleIdentity]] = {}
 
+    async def close(self) -> None:
+        await self.bare.close()
+        await self.http.close()
+
     async def identity(self, role: str, engine: EngineSpec | None, *, fresh: bool = False) -> RoleIdentity:
-        """Who answers in the role just now; kept for a while."""
+        """Who answers in the role just now; kept for a while, or until a call is in vain."""
         known = self._identities.get((role, engine))
         if known and not fresh and time.monotonic() - known[0] < IDENTITY_KEPT_S:
             return known[1]
-        reply = await self.http.request("GET", f"{self.urls[role]}/v1/identity", headers=_engine(engine))
-        identity = _read(RoleIdentity, reply)
+        with self._forgetting(role, engine):
+            if role == "teacher" and await self.bare.is_there():
+                identity = await self.bare.identity(engine)
+            else:
+                url = f"{self.urls[role]}/v1/identity"
+                identity = _read(RoleIdentity, await self.http.request("GET", url, headers=_engine(engine)))
         self._identities[role, engine] = (time.monotonic(), identity)
         return identity
 
-    async def models(self, role: str, engine: EngineSpec) -> list[str]:
-        """What the engine lists, asked through the role's service."""
-        reply = await self.http.request("GET", f"{self.urls[role]}/v1/models", headers=_engine(engine))
-        return [str(model.get("id")) for model in reply.get("data") or []]
+    async def try_out(self, role: str, model: str, engine: EngineSpec | None) -> None:
+        """One short answer: it shows that the key opens more than the list of models."""
+        asked = {"messages": [user_message(None, "Answer with the word yes.")], "max_tokens": 1}
+        await self._complete(role, model, asked, engine)
 
     async def chat(
         self,
@@ -146,10 +161,8 @@ class Services:
         engine: EngineSpec | None = None,
     ) -> Answer:
         """One answer of the teacher or the student to one instruction."""
-        body = {"model": model, "messages": [user_message(image, text)], "seed": seed, **sampling}
-        url = f"{self.urls[role]}/v1/chat/completions"
-        reply, seconds = await self.http.timed_request("POST", url, body, headers=_engine(engine))
-        return _answer(url, reply, seconds)
+        asked = {"messages": [user_message(image, text)], "seed": seed, **sampling}
+        return _answer(self.urls[role], *await self._complete(role, model, asked, engine))
 
     async def assess(self, asked: AssessmentRequest, engine: EngineSpec | None) -> Assessment:
         url = f"{self.urls['assessor']}/v1/assessments"
@@ -160,6 +173,28 @@ class Services:
         url = f"{self.urls['augmentor']}/v1/augmentations"
         body = asked.model_dump_json().encode()
         return _read(Augmentation, await self.http.request("POST", url, body, headers=_engine(engine)))
+
+    async def _complete(
+        self, role: str, model: str, asked: JsonObject, engine: EngineSpec | None
+    ) -> tuple[JsonObject, float]:
+        """The reply, and the seconds that the engine took."""
+        with self._forgetting(role, engine):
+            if role == "teacher" and await self.bare.is_there():
+                return await self.bare.chat(model, asked, engine)
+            url, body = f"{self.urls[role]}/v1/chat/completions", {"model": model, **asked}
+            return await self.http.timed_request("POST", url, body, headers=_engine(engine))
+
+    @contextmanager
+    def _forgetting(self, role: str, engine: EngineSpec | None) -> Iterator[None]:
+        """Whoever comes back after a call in vain may be somebody else. A bare server's errors become ours."""
+        try:
+            yield
+        except ComdError as error:
+            ours = error if isinstance(error, OURS) else _sorted_error(error)
+            if isinstance(ours, Waiting) and ours.cause != "busy":
+                self._identities.pop((role, engine), None)
+                self.bare.forget()
+            raise ours from error
 
 
 def path(*parts: str) -> str:
@@ -178,10 +213,18 @@ def _refusal(url: str, response: httpx.Response) -> ComdError:
         message, code = str(error["message"]), str(error.get("code"))
     except (orjson.JSONDecodeError, KeyError, TypeError):
         pass
-    if response.status_code in WAIT_STATUSES or code in WAIT_CODES:
-        cause = CAUSES.get(response.status_code, "other")
-        return Waiting(message, _seconds(response.headers.get("retry-after")), cause)
-    return Unreadable(message) if response.status_code >= 500 else ItemFailed(message)
+    return _sort(response.status_code, code, message, response.headers.get("retry-after"))
+
+
+def _sorted_error(error: ComdError) -> ComdError:
+    """An error of shared.engine, as this module's."""
+    return _sort(error.status, error.error_code, error.message, error.headers.get("retry-after"))
+
+
+def _sort(status: int, code: str, message: str, retry_after: str | None) -> ComdError:
+    if status in WAIT_STATUSES or code in WAIT_CODES:
+        return Waiting(message, _seconds(retry_after), CAUSES.get(status, "other"))
+    return Unreadable(message) if status >= 500 else ItemFailed(message)
 
 
 def _seconds(retry_after: str | None) -> float:

@@ -22,6 +22,7 @@ from services.coordinator.settings import CoordinatorSettings
 from services.coordinator.states import RESTING, Phase, first_phase, next_phase
 from services.coordinator.trainer import Trainer
 from shared import logs
+from shared.masking import mask
 from shared.types import JsonObject
 
 PHASES: dict[str, Callable[[Drive, JsonObject], Awaitable[Outcome]]] = {
@@ -113,7 +114,7 @@ async def _look(drive: Drive, iteration: JsonObject | None) -> float:
         raise
     except Exception as error:
         log.error("run_failed", run_id=drive.run_id, exc_info=error)
-        await _fail(drive, f"{type(error).__name__}: {error}")
+        await _fail(drive, mask(f"{type(error).__name__}: {error}"))
     return drive.office.settings.tick_s
 
 

@@ -8,6 +8,7 @@ from pydantic_settings import SettingsConfigDict
 
 from shared.keys import home
 from shared.settings import ProcessSettings, default_image_store
+from shared.types import ServerRoot
 
 
 class CoordinatorSettings(ProcessSettings):
@@ -27,10 +28,15 @@ class CoordinatorSettings(ProcessSettings):
     data_roots: tuple[Path, ...] = Field(
         default_factory=lambda: _data_roots(), description="data sets are read only below these folders"
     )
-    teacher_url: str = "http://127.0.0.1:8102"
-    assessor_url: str = "http://127.0.0.1:8103"
-    augmentor_url: str = "http://127.0.0.1:8104"
-    trainer_url: str = "http://127.0.0.1:8105"
+    teacher_url: ServerRoot = Field(
+        "http://127.0.0.1:8102", description="the teacher service, or any OpenAI-compatible server"
+    )
+    teacher_model: str | None = Field(
+        None, description="of such a server; default: the only one that it lists"
+    )
+    assessor_url: ServerRoot = "http://127.0.0.1:8103"
+    augmentor_url: ServerRoot = "http://127.0.0.1:8104"
+    trainer_url: ServerRoot = "http://127.0.0.1:8105"
     timeout_s: float = Field(600.0, gt=0, description="the longest wait for one reply of a service")
     queue_name: str = Field("comd:tasks", description="the Redis stream; one per installation")
     concurrency: int = Field(128, ge=1, le=4096, description="worker: tasks (images) at once")

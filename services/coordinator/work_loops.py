@@ -21,15 +21,16 @@ from services.coordinator.purse import Purse
 from services.coordinator.queue import Message, Queue, patiently
 from services.coordinator.repositories import tasks, usage, work
 from services.coordinator.repositories.rows import insert
-from services.coordinator.repositories.tasks import Claim, TaskKey
+from services.coordinator.repositories.tasks import Claim, Held, TaskKey
 from services.coordinator.settings import CoordinatorSettings
 from services.coordinator.tasks.assess import assess
 from services.coordinator.tasks.augment import augment
 from services.coordinator.tasks.evaluate import evaluate
 from services.coordinator.tasks.loading import load_work
 from services.coordinator.tasks.teach import teach
-from services.coordinator.tasks.work import Tools, Work
+from services.coordinator.tasks.work import IdentityChanged, Tools, Work
 from shared import logs
+from shared.masking import mask
 from shared.types import JsonObject
 
 TASKS: dict[str, Callable[[Work, Tools], Awaitable[None]]] = {
@@ -123,7 +124,9 @@ class Worker:
         except asyncio.CancelledError:
             raise
         except BaseException as error:
-            if not _is_lost(error):
+            if _is_only(IdentityChanged, error):
+                await self._give_back([one])
+            elif not _is_only(ClaimLost, error):
                 await self._count_error(one, error)
         finally:
             _, message_id, _ = self._held.pop(one.claim)
@@ -133,7 +136,7 @@ class Worker:
     async def _count_error(self, one: Work, error: BaseException) -> None:
         """An unexpected end: the task goes to somebody else, and fails for good after a few."""
         log.error("task_failed", run_id=one.run_id, task=one.claim.key.as_json(), exc_info=error)
-        reason, calls = f"{type(error).__name__}: {error}"[:500], one.take_calls()
+        reason, calls = mask(f"{type(error).__name__}: {error}")[:500], one.take_calls()
 
         async def count() -> None:
             async with self.engine.begin() as c:
@@ -157,9 +160,12 @@ class Worker:
                 await self._renew_once(held)
 
     async def _renew_once(self, held: dict[Claim, str | None]) -> None:
+        claims = [Held(claim, note, self._held[claim][0].served_by) for claim, note in held.items()]
+        claims.sort(key=_key_of)
+
         async def renew() -> set[Claim]:
             async with self.engine.begin() as c:
-                return await tasks.renew(c, sorted(held.items(), key=_claim_of), self.settings.lease_s)
+                return await tasks.renew(c, claims, self.settings.lease_s)
 
         ours = await persistently(renew)
         await self._let_go([claim for claim in held if claim not in ours and claim in self._held])
@@ -169,10 +175,15 @@ class Worker:
         """Stop working on these: lost, or their run was paused. The fence decides whether they are free."""
         if not claims:
             return
-        calls = [call for claim in claims for call in self._held[claim][0].take_calls()]
+        given = [self._held[claim][0] for claim in claims]
         for claim in claims:
             self._held[claim][2].cancel()
         await asyncio.sleep(0)
+        await self._give_back(given)
+
+    async def _give_back(self, given: Sequence[Work]) -> None:
+        """To be done by somebody else; the calls that were made for them count."""
+        claims, calls = [one.claim for one in given], [call for one in given for call in one.take_calls()]
 
         async def give_back() -> None:
             async with self.engine.begin() as c:
@@ -201,11 +212,12 @@ def _phase_of(claim: Claim) -> tuple[str, int, str]:
     return claim.key.run_id, claim.key.iteration, claim.key.phase
 
 
-def _claim_of(item: tuple[Claim, str | None]) -> tuple[TaskKey, int]:
-    return item[0].key, item[0].attempt
+def _key_of(held: Held) -> tuple[TaskKey, int]:
+    return held.claim.key, held.claim.attempt
 
 
-def _is_lost(error: BaseException) -> bool:
+def _is_only(kind: type[Exception], error: BaseException) -> bool:
+    """Whether an error, or every one of a group, is of the kind."""
     if isinstance(error, BaseExceptionGroup):
-        return all(_is_lost(one) for one in error.exceptions)
-    return isinstance(error, ClaimLost)
+        return all(_is_only(kind, one) for one in error.exceptions)
+    return isinstance(error, kind)

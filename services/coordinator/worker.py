@@ -41,13 +41,14 @@ async def work_until_told(settings: CoordinatorSettings) -> None:
     queue = Queue(settings.redis_url, settings.queue_name)
     http = Http(load_keys(), settings.timeout_s)
     await wait_for_schema(engine)
-    working = asyncio.create_task(Worker(settings, engine, queue, Services(http, settings)).run())
+    services = Services(http, settings)
+    working = asyncio.create_task(Worker(settings, engine, queue, services).run())
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, working.cancel)
     log.info("worker_started", concurrency=settings.concurrency)
     with contextlib.suppress(asyncio.CancelledError):
         await working
-    await http.close()
+    await services.close()
     await queue.close()
     await engine.dispose()
 

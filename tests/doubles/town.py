@@ -92,8 +92,9 @@ async def town(
     num_pictures: int = 6,
     num_workers: int = 1,
     max_tokens: int = 512,
+    **more: Any,
 ) -> AsyncIterator[Town]:
-    """The system while the context lasts."""
+    """The system while the context lasts; `more` are settings of the coordinator and its workers."""
     data, images = folder / "data", str(folder / "images")
     dataset.write(data, 0, num_pictures, num_heldout_per_kind=1)
     async with contextlib.AsyncExitStack() as stack:
@@ -112,14 +113,9 @@ async def town(
             "trainer": create_stub_app(trainer, KEYS, images),
         }
         urls = {f"{name}_url": stack.enter_context(serving(app)) for name, app in apps.items()}
+        own = {"image_store": images, "data_roots": (folder,), "lease_s": 2, "tick_s": 0.03}
         settings = CoordinatorSettings(
-            database_url=postgres_url,
-            redis_url=redis_url,
-            image_store=images,
-            data_roots=(folder,),
-            lease_s=2,
-            tick_s=0.03,
-            **urls,
+            database_url=postgres_url, redis_url=redis_url, **{**own, **urls, **more}
         )
         url = stack.enter_context(serving(create_coordinator_app(settings, KEYS)))
         headers = {"authorization": f"Bearer {KEYS.api}"}
@@ -132,12 +128,12 @@ async def town(
 @contextlib.asynccontextmanager
 async def _working(settings: CoordinatorSettings) -> AsyncIterator[None]:
     engine = connect(settings.database_url, connections=6)
-    queue, http = Queue(settings.redis_url, settings.queue_name), Http(KEYS, 30)
-    working = asyncio.create_task(Worker(settings, engine, queue, Services(http, settings)).run())
+    queue, services = Queue(settings.redis_url, settings.queue_name), Services(Http(KEYS, 30), settings)
+    working = asyncio.create_task(Worker(settings, engine, queue, services).run())
     yield
     working.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await working
-    await http.close()
+    await services.close()
     await queue.close()
     await engine.dispose()

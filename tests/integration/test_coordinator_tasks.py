@@ -10,7 +10,8 @@ from services.coordinator.database import connect
 from services.coordinator.leadership import Leader, LeadershipLost, leadership
 from services.coordinator.repositories import planning, tasks, work
 from services.coordinator.repositories.rows import execute, fetch, insert, scalar
-from services.coordinator.repositories.tasks import TaskKey
+from services.coordinator.repositories.tasks import Claim, Held, TaskKey
+from shared.types import JsonObject
 from tests.integration.builders import RUN, instruction, make_run
 
 KEYS = [TaskKey(RUN, 1, "teaching", image) for image in ("a", "b", "c")]
@@ -29,6 +30,10 @@ async def engine(postgres_url: str) -> AsyncIterator[AsyncEngine]:
 
 async def states(c: AsyncConnection) -> dict[str, str]:
     return {row["image"]: row["state"] for row in await fetch(c, "SELECT image, state FROM tasks")}
+
+
+def held(claim: Claim, note: str | None = None, engines: JsonObject | None = None) -> Held:
+    return Held(claim, note, {"engines": engines or {}, "judge": None})
 
 
 async def test_planning_again_adds_nothing(engine: AsyncEngine) -> None:
@@ -67,7 +72,7 @@ async def test_an_expired_lease_is_published_and_claimed_again_and_fences_the_fi
         (new,) = await tasks.claim(c, KEYS[:1], "w2", 60)
         assert (old.attempt, new.attempt) == (1, 2)
         assert await tasks.hold(c, [old, new]) == {new}
-        assert await tasks.renew(c, [(old, None), (new, "waits")], 60) == {new}
+        assert await tasks.renew(c, [held(old), held(new, "waits")], 60) == {new}
         assert await planning.waiting_note(c, RUN) == "waits"
         await tasks.finish(c, [old])
         assert (await states(c))["a"] == "leased"
@@ -90,9 +95,29 @@ async def test_a_paused_runs_leases_are_not_renewed(engine: AsyncEngine) -> None
     async with engine.begin() as c:
         (claim,) = await tasks.claim(c, KEYS[:1], "w", 60)
         await execute(c, "UPDATE runs SET status = 'paused'")
-        assert await tasks.renew(c, [(claim, None)], 60) == set()
+        assert await tasks.renew(c, [held(claim)], 60) == set()
         await tasks.give_back(c, [claim])
         assert (await states(c))["a"] == "todo"
+
+
+async def test_a_task_that_waits_for_engines_of_before_is_no_longer_ours(engine: AsyncEngine) -> None:
+    async with engine.begin() as c:
+        waiting, busy, other = await tasks.claim(c, KEYS, "w", 60)
+        await execute(c, """UPDATE runs SET engines = '{"teacher": {"model": "new"}}'""")
+        ours = await tasks.renew(
+            c, [held(waiting, "down"), held(busy), held(other, "down", {"teacher": {"model": "new"}})], 60
+        )
+        assert ours == {busy, other}
+
+
+async def test_an_assessment_without_a_judge_is_not_begun(engine: AsyncEngine) -> None:
+    keys = [TaskKey(RUN, 1, "assessing", "a")]
+    async with engine.begin() as c:
+        await execute(c, "UPDATE iterations SET phase = 'assessing'")
+        await planning.plan(c, RUN, 1, "assessing", work.LACKING["assessing"])
+        assert await tasks.claim(c, keys, "w", 60) == []
+        await execute(c, "UPDATE iterations SET judge = '{}'")
+        assert [one.key for one in await tasks.claim(c, keys, "w", 60)] == keys
 
 
 async def test_errors_fail_a_task_in_the_end(engine: AsyncEngine) -> None:

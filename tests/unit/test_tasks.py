@@ -73,7 +73,7 @@ class Kept:
 
 def work(phase: str, *items: dict[str, Any], **config: Any) -> Work:
     claim = Claim(TaskKey("run", 1, phase, IMAGE), 1)
-    return Work(claim, RunConfig(**config), {}, "ckpt-1", JUDGE, list(items), ["old?"])
+    return Work(claim, RunConfig(**config), {}, "ckpt-1", JUDGE, {}, list(items), ["old?"])
 
 
 def tools(services: Services, kept: Kept) -> Tools:

@@ -1,22 +1,21 @@
-"""`/v1/runs`: create, look, swap an engine, ask for trainings, pause, resume, cancel."""
+"""`/v1/runs`: create, look, ask for trainings, pause, resume, cancel."""
 
 import secrets
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.coordinator.api.frame import Desk, answer, run_or_404
 from services.coordinator.api.probing import check_engine
-from services.coordinator.api.usage import of_iteration, usage_of_run
+from services.coordinator.api.usage import of_iteration, run_view, usage_of_run
 from services.coordinator.events import follow
 from services.coordinator.repositories import datasets, iterations, runs
-from services.coordinator.run_config import Price, RunConfig, parse_run_config
+from services.coordinator.run_config import RunConfig, parse_run_config
 from services.coordinator.states import RunStatus, check_transition
 from shared.errors import Conflict, NotFound, Unprocessable
-from shared.types import EngineSpec, JsonObject, Role
 
 
 class Asked(BaseModel):
@@ -29,38 +28,19 @@ class RunRequest(Asked):
     config: dict[str, Any] = Field(default_factory=dict)
 
 
-class RunChange(Asked):
-    endpoints: dict[str, EngineSpec] = Field(default_factory=dict)
-    prices: dict[Role, Price | None] = Field(default_factory=dict, description="null takes a price away")
-    budget: float | None = Field(None, ge=0, allow_inf_nan=False, description="null takes the limit away")
-
-    @model_validator(mode="after")
-    def _changes_something(self) -> "RunChange":
-        if not (self.endpoints or self.prices or "budget" in self.model_fields_set):
-            raise ValueError("expected at least one of endpoints, prices and budget")
-        return self
-
-    def config(self, before: RunConfig) -> RunConfig:
-        """The run's settings with its new prices and budget."""
-        after = before.with_prices(self.prices)
-        return after.with_budget(self.budget) if "budget" in self.model_fields_set else after
-
-
 class MoreTrainings(Asked):
     count: int | None = Field(None, ge=1, le=1000, description="default: the configuration's `trainings`")
 
 
 def router(desk: Desk) -> APIRouter:
     routes = APIRouter(prefix="/v1/runs", tags=["runs"])
-    _add_settings(routes, desk)
+    _add_creation(routes, desk)
     _add_views(routes, desk)
     _add_control(routes, desk)
     return routes
 
 
-def _add_settings(routes: APIRouter, desk: Desk) -> None:
-    """Create a run, and swap an engine behind one of its roles."""
-
+def _add_creation(routes: APIRouter, desk: Desk) -> None:
     @routes.post("")
     async def create(asked: RunRequest) -> Response:
         config = parse_run_config(asked.config)
@@ -71,19 +51,7 @@ def _add_settings(routes: APIRouter, desk: Desk) -> None:
         async with desk.engine.begin() as c:
             await _check_datasets(c, asked.dataset, config)
             await runs.create(c, run_id, asked.name, asked.dataset, config.model_dump(), engines)
-            return answer(await _view(c, run_id), 201)
-
-    @routes.patch("/{run_id}")
-    async def change(run_id: str, asked: RunChange) -> Response:
-        """A teacher's or augmentor's swap counts from the next task, an assessor's from the next assessment."""
-        for role, spec in asked.endpoints.items():
-            await check_engine(desk.services, role, spec)
-        async with desk.engine.begin() as c:
-            run = await run_or_404(c, run_id, for_update=True)
-            for role, spec in asked.endpoints.items():
-                await runs.set_engine(c, run_id, role, spec.model_dump())
-            await _change_costs(c, run, asked)
-            return answer(await _view(c, run_id))
+            return answer(await run_view(c, run_id), 201)
 
 
 def _add_views(routes: APIRouter, desk: Desk) -> None:
@@ -97,7 +65,7 @@ def _add_views(routes: APIRouter, desk: Desk) -> None:
     @routes.get("/{run_id}")
     async def one(run_id: str) -> Response:
         async with desk.engine.connect() as c:
-            return answer(await _view(c, run_id))
+            return answer(await run_view(c, run_id))
 
     @routes.get("/{run_id}/iterations")
     async def all_iterations(run_id: str) -> Response:
@@ -144,7 +112,7 @@ def _add_control(routes: APIRouter, desk: Desk) -> None:
                     check_transition(run["status"], "running")
                     await runs.set_status(c, run_id, "running")
                 await runs.add_trainings(c, run_id, count)
-            return answer(await _view(c, run_id), 202)
+            return answer(await run_view(c, run_id), 202)
 
     @routes.post("/{run_id}/pause")
     async def pause(run_id: str) -> Response:
@@ -170,20 +138,7 @@ async def _set(desk: Desk, run_id: str, status: RunStatus) -> Response:
                 raise Conflict(f"run {run_id} is {run['status']}; only a paused or failed run can be resumed")
             check_transition(run["status"], status)
             await runs.set_status(c, run_id, status)
-        return answer(await _view(c, run_id))
-
-
-async def _view(c: AsyncConnection, run_id: str) -> JsonObject:
-    run = await run_or_404(c, run_id)
-    usage = await usage_of_run(c, run)
-    del usage["iterations"]  # each is with its iteration
-    return {**(await runs.view(c, run_id) or {}), "usage": usage}
-
-
-async def _change_costs(c: AsyncConnection, run: JsonObject, asked: RunChange) -> None:
-    before = RunConfig.model_validate(run["config"])
-    if (after := asked.config(before)) != before:
-        await runs.set_config(c, run["id"], after.model_dump())
+        return answer(await run_view(c, run_id))
 
 
 async def _is_repeat(c: AsyncConnection, run_id: str, key: str, count: int) -> bool:

@@ -59,7 +59,10 @@ async def start(c: AsyncConnection, run_id: str, number: int, phase: Phase) -> N
 
 
 async def move(c: AsyncConnection, run_id: str, number: int, before: Phase, after: Phase) -> None:
-    """Into the next phase; the seconds of the one that is over are kept."""
+    """Into the next phase; the seconds of the one that is over are kept.
+
+    Not out of an assessment that somebody had begun anew just now: its verdicts are gone, its judge too.
+    """
     await execute(
         c,
         """
@@ -68,6 +71,7 @@ async def move(c: AsyncConnection, run_id: str, number: int, before: Phase, afte
                 || jsonb_build_object(CAST(:before AS text),
                     round(CAST(extract(epoch FROM now() - phase_started_at) AS numeric), 3)) END
         WHERE run_id = :run_id AND number = :number AND phase = :before
+            AND (phase <> 'assessing' OR judge IS NOT NULL)
         """,
         run_id=run_id,
         number=number,

@@ -31,6 +31,16 @@ async def leave_unanswered_unjudged(c: AsyncConnection, run_id: str, iteration: 
     )
 
 
+async def forget_verdicts(c: AsyncConnection, run_id: str, iteration: int) -> None:
+    """The assessment begins anew: without verdicts, failures and judge. Forget its tasks before."""
+    for statement in (
+        "DELETE FROM verdicts WHERE run_id = :run_id AND iteration = :iteration",
+        "DELETE FROM failures WHERE run_id = :run_id AND iteration = :iteration AND phase = 'assessing'",
+        "UPDATE iterations SET judge = NULL WHERE run_id = :run_id AND number = :iteration",
+    ):
+        await execute(c, statement, run_id=run_id, iteration=iteration)
+
+
 async def select(
     c: AsyncConnection,
     run_id: str,

@@ -102,10 +102,17 @@ async def waiting_note(c: AsyncConnection, run_id: str) -> str | None:
 
 
 async def forget(c: AsyncConnection, run_id: str, iteration: int, phase: str) -> None:
-    """The phase is over and its tasks are of no more use."""
+    """The phase's tasks are of no more use; whoever still works on one finds that it is not his any more."""
     await execute(
         c,
-        "DELETE FROM tasks WHERE run_id = :run_id AND iteration = :iteration AND phase = :phase",
+        """
+        WITH held AS (
+            SELECT image FROM tasks WHERE run_id = :run_id AND iteration = :iteration AND phase = :phase
+            ORDER BY image FOR UPDATE
+        )
+        DELETE FROM tasks USING held WHERE tasks.run_id = :run_id AND tasks.iteration = :iteration
+            AND tasks.phase = :phase AND tasks.image = held.image
+        """,
         run_id=run_id,
         iteration=iteration,
         phase=phase,

@@ -1,5 +1,6 @@
 """Queries on runs."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -35,7 +36,8 @@ async def create(
 
 
 async def get(c: AsyncConnection, run_id: str, *, for_update: bool = False) -> JsonObject | None:
-    lock = " FOR UPDATE" if for_update else ""
+    # rows that refer to a run are still written meanwhile, so that nobody waits in a circle
+    lock = " FOR NO KEY UPDATE" if for_update else ""
     return await fetch_one(c, f"SELECT {COLUMNS} FROM runs WHERE id = :id{lock}", id=run_id)
 
 
@@ -90,17 +92,18 @@ async def add_trainings(c: AsyncConnection, run_id: str, count: int) -> None:
     )
 
 
-async def set_engine(c: AsyncConnection, run_id: str, role: str, spec: JsonObject) -> None:
+async def set_engines(c: AsyncConnection, run_id: str, specs: Mapping[str, JsonObject | None]) -> None:
+    """Engines by role; None gives a role its service's own again."""
     await execute(
         c,
         """
         UPDATE runs SET updated_at = now(),
-            engines = jsonb_set(engines, ARRAY[CAST(:role AS text)], CAST(:spec AS jsonb))
+            engines = (engines - CAST(:changed AS text[])) || CAST(:specs AS jsonb)
         WHERE id = :id
         """,
         id=run_id,
-        role=role,
-        spec=to_json(spec),
+        changed=list(specs),
+        specs=to_json({role: spec for role, spec in specs.items() if spec is not None}),
     )
 
 

@@ -37,7 +37,7 @@ class Claim:
 
 
 async def claim(c: AsyncConnection, keys: Sequence[TaskKey], owner: str, lease_s: float) -> list[Claim]:
-    """Take those that are free and still wanted: the run is running and in the task's phase.
+    """Take those that are free and still wanted: the run is running and in the task's phase, its judge is fixed.
 
     One that is not (the run was paused, say) goes back to `todo`, because its message is spent.
     """
@@ -50,6 +50,7 @@ async def claim(c: AsyncConnection, keys: Sequence[TaskKey], owner: str, lease_s
             JOIN json_populate_recordset(NULL::tasks, CAST(:keys AS json)) k USING ({KEY})
             JOIN runs r ON r.id = t.run_id AND r.status = 'running'
             JOIN iterations i ON i.run_id = t.run_id AND i.number = t.iteration AND i.phase = t.phase
+                AND (i.phase <> 'assessing' OR i.judge IS NOT NULL)
             WHERE t.state IN ('todo', 'published') OR t.state = 'leased' AND t.leased_until < now()
             ORDER BY {", ".join("t." + name for name in KEY.split(", "))} FOR UPDATE OF t SKIP LOCKED
         )
@@ -119,19 +120,35 @@ async def count_error(c: AsyncConnection, claim: Claim, reason: str, limit: int)
     return bool(state == "failed")
 
 
-async def renew(c: AsyncConnection, claims: Sequence[tuple[Claim, str | None]], lease_s: float) -> set[Claim]:
-    """Longer leases, and the notes of what is waited for. Claims that do not come back are no longer ours."""
+@dataclass(frozen=True)
+class Held:
+    """A claim, what its task waits for, and the engines and the judge that the task knows."""
+
+    claim: Claim
+    note: str | None
+    served_by: JsonObject
+
+
+async def renew(c: AsyncConnection, held: Sequence[Held], lease_s: float) -> set[Claim]:
+    """Longer leases, and the notes of what is waited for. Claims that do not come back are no longer ours.
+
+    Nor is one whose task waits while the run's engines have changed: it might wait for ever for an engine
+    that was swapped because it died.
+    """
     rows = await fetch(
         c,
         """
         UPDATE tasks t SET leased_until = now() + :lease_s * interval '1 second', note = k.note
-        FROM json_populate_recordset(NULL::tasks, CAST(:claims AS json)) k, runs r
+        FROM json_to_recordset(CAST(:held AS json)) AS k(run_id text, iteration bigint, phase text, image text,
+            attempt bigint, note text, served_by jsonb), runs r, iterations i
         WHERE (t.run_id, t.iteration, t.phase, t.image, t.attempt)
                 = (k.run_id, k.iteration, k.phase, k.image, k.attempt)
             AND t.state = 'leased' AND r.id = t.run_id AND r.status = 'running'
+            AND i.run_id = t.run_id AND i.number = t.iteration
+            AND (k.note IS NULL OR k.served_by = jsonb_build_object('engines', r.engines, 'judge', i.judge))
         RETURNING t.run_id, t.iteration, t.phase, t.image, t.attempt
         """,
-        claims=to_json([{**one.as_json(), "note": note} for one, note in claims]),
+        held=to_json([{**one.claim.as_json(), "note": one.note, "served_by": one.served_by} for one in held]),
         lease_s=lease_s,
     )
     return {_claim(row) for row in rows}

@@ -6,6 +6,11 @@ from services.coordinator.clients import ItemFailed, Waiting
 from services.coordinator.tasks.work import Request, Tools, Work, request, student_answer, student_identity
 from shared.types import Assessment, AssessmentRequest, EngineSpec, JsonObject
 
+WAY_OUT = (
+    "the judge is fixed for a whole assessment and another takes over with the next; "
+    'PATCH {"restart_assessment": true} begins this one anew with the assessor that the run has now'
+)
+
 
 async def assess(work: Work, tools: Tools) -> None:
     student = work.config.student
@@ -61,14 +66,19 @@ async def _judge(work: Work, tools: Tools, item: JsonObject, student_text: str) 
     )
 
     async def judge() -> Assessment:
-        assessment = await tools.services.assess(asked, engine)
+        try:
+            assessment = await tools.services.assess(asked, engine)
+        except Waiting as error:
+            swapped = work.engines.get("assessor") != engine
+            also = f"; the assessor was swapped meanwhile: {WAY_OUT}" if swapped else ""
+            raise Waiting(error.message + also, error.retry_after_s, error.cause) from error
         work.note_call("assessor", assessment.revision, assessment.usage)
         said_by = (assessment.revision, assessment.prompt_version)
         fixed = (work.judge["revision"], work.judge["prompt_version"])
         if said_by != fixed:
             raise Waiting(
                 f"the assessment has the judge {fixed[0]} ({fixed[1]}), but {said_by[0]} ({said_by[1]}) "
-                "answers; bring the first one back, it is fixed for a whole assessment",
+                f"answers; bring the first one back, or {WAY_OUT}",
                 retry_after_s=5.0,
             )
         return assessment

@@ -41,6 +41,7 @@ async def load_work(c: AsyncConnection, claims: Sequence[Claim]) -> list[Work]:
             engines,
             checkpoint,
             iteration["judge"] or {},
+            {"engines": run["engines"], "judge": iteration["judge"]},
             [item for item in items if item["image"] == claim.key.image],
             [text["text"] for text in texts if text["image"] == claim.key.image],
         )

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from services.coordinator.clients import ItemFailed
-from services.coordinator.tasks.work import Request, Tools, Work, request
+from services.coordinator.clients import Answer, ItemFailed
+from services.coordinator.tasks.work import IdentityChanged, Request, Tools, Work, request
 from shared.types import JsonObject, RoleIdentity
 
 ATTEMPTS = 2  # the second at double length
@@ -57,12 +57,16 @@ async def _answer(
     if stored := known.get(asked.hash):
         return str(stored["finish_reason"]), []
     engine = work.engines.get("teacher")
-    answer = await tools.ask(
-        work,
-        "teacher",
-        lambda: tools.services.chat(
-            "teacher", asked.identity.model, asked.image, asked.text, asked.sampling, asked.seed, engine
-        ),
-    )
+
+    async def ask() -> Answer:
+        # asked anew after every call in vain: an engine that was away may come back with another model
+        identity = await tools.services.identity("teacher", engine)
+        if identity != asked.identity:
+            raise IdentityChanged(f"teacher: {identity.revision} in the place of {asked.identity.revision}")
+        return await tools.services.chat(
+            "teacher", identity.model, asked.image, asked.text, asked.sampling, asked.seed, engine
+        )
+
+    answer = await tools.ask(work, "teacher", ask)
     work.note_call("teacher", asked.identity.revision, answer.usage, items=1 if attempt == 1 else 0)
     return answer.finish_reason, [asked.row(answer)]

@@ -13,6 +13,7 @@ from services.coordinator.merge import picture_of
 from services.coordinator.repositories.tasks import Claim
 from services.coordinator.run_config import RunConfig
 from services.coordinator.tasks.pace import Pace
+from shared.errors import ComdError
 from shared.identity import request_hash, request_seed
 from shared.types import EngineSpec, JsonObject, Role, RoleIdentity, Sampling, Usage
 
@@ -20,6 +21,10 @@ UNREADABLE_TRIES = 3
 STUDENT_PROMPT = "student-1"
 
 Result = TypeVar("Result")
+
+
+class IdentityChanged(ComdError):
+    """Somebody else answers in the role than when the task began: it is to begin anew."""
 
 
 @dataclass
@@ -31,6 +36,7 @@ class Work:
     engines: dict[str, EngineSpec]
     checkpoint: str
     judge: JsonObject
+    served_by: JsonObject  # the engines and the judge as they are stored
     items: list[JsonObject]
     texts: list[str] = field(default_factory=list)
     note: str | None = None  # what it waits for

@@ -1,0 +1,93 @@
+"""`PATCH /v1/runs/{id}`: swap the engines behind a run's roles, all or none; begin an assessment anew; change
+prices and budget.
+"""
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.coordinator.api.frame import Desk, answer, run_or_404
+from services.coordinator.api.probing import check_engine
+from services.coordinator.api.usage import run_view
+from services.coordinator.repositories import iterations, outcomes, planning, runs
+from services.coordinator.run_config import Price, RunConfig
+from shared.errors import Conflict
+from shared.types import EngineSpec, JsonObject, Role
+
+ENDED = {"exhausted", "cancelled"}  # a finished run may be asked for more
+
+
+class RunChange(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    endpoints: dict[str, EngineSpec | None] = Field(
+        default_factory=dict, description="engines by role; null: the one that the role's service has itself"
+    )
+    restart_assessment: bool = Field(
+        False, description="discard the verdicts of the assessment that goes on and fix its judge anew"
+    )
+    prices: dict[Role, Price | None] = Field(default_factory=dict, description="null takes a price away")
+    budget: float | None = Field(None, ge=0, allow_inf_nan=False, description="null takes the limit away")
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> "RunChange":
+        if not (self.changes_engines or self.prices or "budget" in self.model_fields_set):
+            raise ValueError("expected at least one of endpoints, restart_assessment, prices and budget")
+        return self
+
+    @property
+    def changes_engines(self) -> bool:
+        return bool(self.endpoints) or self.restart_assessment
+
+    def config(self, before: RunConfig) -> RunConfig:
+        """The run's settings with its new prices and budget."""
+        after = before.with_prices(self.prices)
+        return after.with_budget(self.budget) if "budget" in self.model_fields_set else after
+
+
+def router(desk: Desk) -> APIRouter:
+    routes = APIRouter(prefix="/v1/runs", tags=["runs"])
+
+    @routes.patch("/{run_id}")
+    async def change(run_id: str, asked: RunChange) -> Response:
+        """A teacher's or augmentor's swap counts from the next task, an assessor's from the next assessment."""
+        async with desk.engine.connect() as c:
+            _check(await run_or_404(c, run_id), asked)
+        for role, spec in asked.endpoints.items():
+            await check_engine(desk.services, role, spec)
+        async with desk.engine.begin() as c:
+            run = await run_or_404(c, run_id, for_update=True)
+            _check(run, asked)
+            await _change_engines(c, run_id, asked)
+            await _change_costs(c, run, asked)
+            return answer(await run_view(c, run_id))
+
+    return routes
+
+
+def _check(run: JsonObject, asked: RunChange) -> None:
+    if asked.changes_engines and run["status"] in ENDED:
+        raise Conflict(f"run {run['id']} is {run['status']}; only a run that can go on takes another engine")
+
+
+async def _change_engines(c: AsyncConnection, run_id: str, asked: RunChange) -> None:
+    if asked.restart_assessment:
+        await _restart_assessment(c, run_id)
+    specs = {role: None if spec is None else spec.model_dump() for role, spec in asked.endpoints.items()}
+    if specs:
+        await runs.set_engines(c, run_id, specs)
+
+
+async def _change_costs(c: AsyncConnection, run: JsonObject, asked: RunChange) -> None:
+    before = RunConfig.model_validate(run["config"])
+    if (after := asked.config(before)) != before:
+        await runs.set_config(c, run["id"], after.model_dump())
+
+
+async def _restart_assessment(c: AsyncConnection, run_id: str) -> None:
+    iteration = await iterations.newest(c, run_id)
+    if iteration is None or iteration["phase"] != "assessing":
+        phase = "not started" if iteration is None else iteration["phase"]
+        raise Conflict(f"run {run_id} is {phase}; an assessment can begin anew only while it goes on")
+    await planning.forget(c, run_id, iteration["number"], "assessing")
+    await outcomes.forget_verdicts(c, run_id, iteration["number"])
