@@ -100,7 +100,8 @@ def test_earlier_parents_and_earlier_attempts_come_first(tmp_path: Any) -> None:
         (completion("Sure! Here it is:\nWhat is on the desk?"), "several lines"),
         (completion("What is on the old", "length"), "cut off at the length limit"),
         (completion(None), "expected text"),
-        ({"error": {"message": "overloaded"}}, "expected a chat completion"),
+        ({"error": {"message": "worker died"}}, "answered 500"),
+        ({"text": "no choices"}, "expected a chat completion"),
     ],
 )
 def test_a_reply_that_is_no_question_is_an_attempt_and_no_more(

@@ -165,6 +165,10 @@ async def test_seconds_are_the_engines_own_where_they_are_told(
 ) -> None:
     app = FastAPI()
 
+    @app.get("/health")
+    async def health() -> dict[str, str]:
+        return {"service": "teacher"}
+
     @app.post("/v1/chat/completions")
     async def chat(response: Response) -> dict[str, Any]:
         await asyncio.sleep(0.02)
@@ -177,6 +181,6 @@ async def test_seconds_are_the_engines_own_where_they_are_told(
     with serving(app) as url:
         services = Services(http, CoordinatorSettings(teacher_url=url))
         used = (await services.chat("teacher", "m", None, "is it?", {}, 1)).usage
-    await http.close()
+    await services.close()
     assert (used.prompt_tokens, used.cached_tokens, used.completion_tokens, used.calls) == (9, 4, 2, 1)
     assert used.seconds == seconds if seconds is not None else 0.02 <= used.seconds < 5

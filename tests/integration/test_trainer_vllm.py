@@ -1,6 +1,7 @@
 """The engine by vLLM, with a program in vLLM's place that speaks its protocol on a real unix socket."""
 
 import asyncio
+import base64
 import json
 import os
 import shlex
@@ -226,7 +227,8 @@ async def test_pictures_names_and_control_tokens_on_their_way(make: Make, tmp_pa
     await engine.load("ckpt-1", checkpoint(tmp_path, "1", 'say "model":"comd-student"'))
     sha256 = engine.store.put(picture(3))
     question = user(f"comd-image:{sha256}", "an <image> word")
-    inline = {**user("data:image/png;base64,AAAA", "x")["content"][0], "uuid": sha256}  # a claim to its place
+    url = "data:image/png;base64," + base64.b64encode(picture(4)).decode()
+    inline = {**user(url, "x")["content"][0], "uuid": sha256}  # a claim to its place
     question["content"].append(inline)
     body = {"model": "ckpt-1", "messages": [question], "max_tokens": 64}
     reply = orjson.loads((await engine.ask(orjson.dumps(body))).body)
