@@ -9,11 +9,10 @@ from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing, contextmanager
 from typing import NamedTuple
 
-import httpx
-
 from shared.engine import metrics
 from shared.engine.client import is_well, timed_chat
 from shared.engine.gate import Gate
+from shared.engine.pool import PooledClient
 from shared.engine.streaming import stream
 from shared.engine.waiting import follow
 from shared.errors import ComdError, RoleBusy
@@ -30,7 +29,7 @@ class Answered(NamedTuple):
 class EngineCalls:
     """The life of a role service's gates, one for each engine, model and key."""
 
-    def __init__(self, role: str, http: httpx.AsyncClient):
+    def __init__(self, role: str, http: PooledClient):
         self.role, self.http = role, http
         self._gates: dict[tuple[str, str, str | None], Gate] = {}
         self._following: dict[Gate, asyncio.Task[None]] = {}

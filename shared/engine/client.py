@@ -8,11 +8,10 @@ import asyncio
 from collections.abc import Callable
 from itertools import count
 
-import httpx
 import orjson
-from httpx_aiohttp import HttpxAiohttpClient
 
 from shared.engine.exchange import Asked, Unreached, exchange, headers_of
+from shared.engine.pool import PooledClient
 from shared.engine.replies import completion, json_object, refusal
 from shared.engine.retries import TRIES, pause_before_next
 from shared.errors import (
@@ -24,40 +23,19 @@ from shared.errors import (
 )
 from shared.types import EngineSpec, JsonObject
 
-CONNECT_TIMEOUT_S = 5.0
 HEALTH_TIMEOUT_S = 5.0
-HTTP2 = False  # aiohttp's connections speak HTTP/1.1; with HTTP/2 the transport below httpx has to change too
 CHAT, MODELS = "/v1/chat/completions", "/v1/models"
 
 Notice = Callable[[], None]
 
 
-def pooled_client(timeout_s: float, connections: int = 2048) -> httpx.AsyncClient:
-    """One keep-alive pool for all engines of a process; the gates bound the calls, not the pool.
-
-    httpx in front, aiohttp's connections below: httpcore's own pool looks at every connection for every request,
-    which at 64 connections took more than half of a role service's time.
-    """
-    return HttpxAiohttpClient(
-        timeout=httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S, pool=None),
-        limits=httpx.Limits(
-            max_connections=connections,
-            max_keepalive_connections=connections,
-            keepalive_expiry=4.0,  # below uvicorn's 5 s, else a call may meet a connection that is just closed
-        ),
-        http2=HTTP2,
-        trust_env=False,
-        follow_redirects=False,
-    )
-
-
-async def chat(http: httpx.AsyncClient, spec: EngineSpec, body: JsonObject) -> JsonObject:
+async def chat(http: PooledClient, spec: EngineSpec, body: JsonObject) -> JsonObject:
     """POST /v1/chat/completions and give the whole reply."""
     return (await timed_chat(http, spec, body))[0]
 
 
 async def timed_chat(
-    http: httpx.AsyncClient, spec: EngineSpec, body: JsonObject, on_refusal: Notice = lambda: None
+    http: PooledClient, spec: EngineSpec, body: JsonObject, on_refusal: Notice = lambda: None
 ) -> tuple[JsonObject, float]:
     """The reply and the seconds that the engine took for it; `on_refusal` is called at each 429 and 503."""
     read, seconds = await _ask(http, spec, chat_request(spec, body), on_refusal)
@@ -69,7 +47,7 @@ def chat_request(spec: EngineSpec, body: JsonObject) -> Asked:
     return Asked("POST", CHAT, headers_of(spec, body), orjson.dumps({**body, "model": spec.model}))
 
 
-async def models(http: httpx.AsyncClient, spec: EngineSpec) -> list[JsonObject]:
+async def models(http: PooledClient, spec: EngineSpec) -> list[JsonObject]:
     """GET /v1/models: the engine's models."""
     reply, _ = await _ask(http, spec, Asked("GET", MODELS, headers_of(spec)))
     data = reply.get("data")
@@ -78,7 +56,7 @@ async def models(http: httpx.AsyncClient, spec: EngineSpec) -> list[JsonObject]:
     return data
 
 
-async def is_well(http: httpx.AsyncClient, spec: EngineSpec) -> bool:
+async def is_well(http: PooledClient, spec: EngineSpec) -> bool:
     """Whether the engine itself answers: vLLM's /health, else its list of models."""
     path = "/health" if spec.kind == "vllm" else MODELS
     try:
@@ -90,7 +68,7 @@ async def is_well(http: httpx.AsyncClient, spec: EngineSpec) -> bool:
 
 
 async def _ask(
-    http: httpx.AsyncClient, spec: EngineSpec, asked: Asked, on_refusal: Notice = lambda: None
+    http: PooledClient, spec: EngineSpec, asked: Asked, on_refusal: Notice = lambda: None
 ) -> tuple[JsonObject, float]:
     """The reply's JSON object and its seconds; one deadline holds for all tries together."""
     try:
@@ -101,7 +79,7 @@ async def _ask(
 
 
 async def _tried(
-    http: httpx.AsyncClient, spec: EngineSpec, asked: Asked, on_refusal: Notice
+    http: PooledClient, spec: EngineSpec, asked: Asked, on_refusal: Notice
 ) -> tuple[JsonObject, float]:
     for attempt in count(1):
         status, retry_after_s = None, None
@@ -122,7 +100,7 @@ async def _tried(
     raise AssertionError("counting has no end")
 
 
-async def _whose_fault(http: httpx.AsyncClient, spec: EngineSpec, error: ComdError) -> ComdError:
+async def _whose_fault(http: PooledClient, spec: EngineSpec, error: ComdError) -> ComdError:
     """An engine that fails one request may be well: then waiting does not help, and the request is at fault."""
     if isinstance(error, EngineUnreachable) and await is_well(http, spec):
         return EngineReplyError(
@@ -139,7 +117,7 @@ def unreachable(spec: EngineSpec, error: Exception) -> EngineUnreachable:
     )
 
 
-def slow(http: httpx.AsyncClient, spec: EngineSpec) -> EngineSlow:
+def slow(http: PooledClient, spec: EngineSpec) -> EngineSlow:
     return EngineSlow(
         f"the engine at {spec.base_url} gave no whole reply within {http.timeout.read} s; it hangs or has too "
         "much to do: look at its log, or raise timeout_s"

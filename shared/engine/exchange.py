@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import httpx
 
+from shared.engine.pool import PooledClient
 from shared.engine.retries import retry_after_s
 from shared.engine.sessions import session_of
 from shared.errors import EngineReplyError
@@ -44,15 +45,11 @@ class Asked:
     headers: dict[str, str]
     content: bytes | None = None
 
-    def for_engine(self, http: httpx.AsyncClient, spec: EngineSpec) -> httpx.Request:
-        url = f"{spec.base_url.rstrip('/')}{self.path}"
-        return http.build_request(self.method, url, content=self.content, headers=self.headers)
 
-
-async def exchange(http: httpx.AsyncClient, spec: EngineSpec, asked: Asked) -> RawReply:
+async def exchange(http: PooledClient, spec: EngineSpec, asked: Asked) -> RawReply:
     """Unreached where no byte of a reply came; EngineReplyError where the reply broke off or is too long."""
     started = time.perf_counter()
-    response = await reply_to(http, asked.for_engine(http, spec))
+    response = await reply_to(http, spec, asked)
     try:
         body = await read_bounded(spec, response)
     finally:
@@ -61,10 +58,11 @@ async def exchange(http: httpx.AsyncClient, spec: EngineSpec, asked: Asked) -> R
     return RawReply(response.status_code, body, time.perf_counter() - started, wait)
 
 
-async def reply_to(http: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
+async def reply_to(http: PooledClient, spec: EngineSpec, asked: Asked) -> httpx.Response:
     """The reply's head, its body still to be read."""
+    url = f"{spec.base_url.rstrip('/')}{asked.path}"
     try:
-        return await http.send(request, stream=True)
+        return await http.send_bare(asked.method, url, asked.headers, asked.content)
     except httpx.ConnectTimeout as error:
         raise Unreached(error) from error
     except httpx.TimeoutException as error:  # connected, but silent: the engine may be at it
@@ -99,7 +97,7 @@ def broken_off(spec: EngineSpec, error: Exception) -> EngineReplyError:
 
 def headers_of(spec: EngineSpec, body: JsonObject | None = None) -> dict[str, str]:
     """The engine's key, and for vLLM the picture's name, by which a router keeps it on one replica."""
-    headers = {"content-type": "application/json"}
+    headers = {"content-type": "application/json", "accept-encoding": "identity", "user-agent": "comd"}
     if key := engine_key(spec.key_name):
         headers["authorization"] = f"Bearer {key}"
     if body is not None and spec.kind == "vllm" and (session := session_of(body["messages"])):

@@ -21,6 +21,7 @@ from shared.engine.exchange import (
     read_bounded,
     reply_to,
 )
+from shared.engine.pool import PooledClient
 from shared.engine.replies import json_object, refusal
 from shared.engine.retries import retry_after_s
 from shared.errors import ComdError, EngineReplyError
@@ -29,13 +30,13 @@ from shared.types import EngineSpec, JsonObject
 DONE = b"[DONE]"
 
 
-async def stream(http: httpx.AsyncClient, spec: EngineSpec, body: JsonObject) -> AsyncGenerator[bytes]:
+async def stream(http: PooledClient, spec: EngineSpec, body: JsonObject) -> AsyncGenerator[bytes]:
     """The stream's bytes, under one deadline."""
     loop = asyncio.get_running_loop()
     ends = loop.time() + (http.timeout.read or float("inf"))
     try:
         async with asyncio.timeout_at(ends):
-            response = await reply_to(http, chat_request(spec, body).for_engine(http, spec))
+            response = await reply_to(http, spec, chat_request(spec, body))
             await _check_head(spec, response)
     except TimeoutError as error:
         raise slow(http, spec) from error
@@ -66,7 +67,7 @@ async def _check_head(spec: EngineSpec, response: httpx.Response) -> None:
 
 
 async def _pieces(
-    http: httpx.AsyncClient, spec: EngineSpec, response: httpx.Response, ends: float
+    http: PooledClient, spec: EngineSpec, response: httpx.Response, ends: float
 ) -> AsyncGenerator[bytes]:
     """The body as it comes; an error where it does not end as a stream of events does."""
     tail, length, raw = b"", 0, response.aiter_raw()

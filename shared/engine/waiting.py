@@ -3,10 +3,9 @@
 import asyncio
 import re
 
-import httpx
-
 from shared.engine.exchange import Asked, Unreached, exchange, headers_of
 from shared.engine.gate import Gate
+from shared.engine.pool import PooledClient
 from shared.errors import EngineReplyError
 from shared.types import EngineSpec
 
@@ -15,7 +14,7 @@ UNTOLD_EVERY_S = 30.0  # where the engine, or a router in front of it, does not 
 METRIC = re.compile(rb"^vllm:num_requests_waiting(?:\{[^\n]*\})? (\S+)", re.MULTILINE)
 
 
-async def follow(http: httpx.AsyncClient, spec: EngineSpec, gate: Gate) -> None:
+async def follow(http: PooledClient, spec: EngineSpec, gate: Gate) -> None:
     """Tell the gate about once a second, until no call is with the engine any more."""
     asked = Asked("GET", "/metrics", headers_of(spec))
     while gate.in_flight or gate.waiting:
