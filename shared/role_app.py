@@ -10,6 +10,7 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from shared import engine
+from shared.chat_fields import check_fields
 from shared.errors import BadRequest, ComdError
 from shared.keys import Keys
 from shared.role import RoleService
@@ -66,6 +67,7 @@ async def pass_through(service: RoleService, request: Request, system: str | Non
     """The caller's chat request to the role's engine, with the role's system prompt and temperature as defaults."""
     spec = service.engine_of(request)
     body = await _chat_body(request)
+    check_fields(body, spec.kind)
     messages = body["messages"]
     if system is not None and messages[0].get("role") != "system":
         messages = [{"role": "system", "content": system}, *messages]

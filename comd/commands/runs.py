@@ -102,6 +102,9 @@ def swap(
         str | None, typer.Option(help="the variable COMD_ENGINE_KEY_... that holds its key")
     ] = None,
     kind: Annotated[str, typer.Option(help="openai or vllm")] = "openai",
+    json_schema: Annotated[
+        bool | None, typer.Option(help="whether it takes a JSON schema; default: by its kind")
+    ] = None,
     default: Annotated[
         bool, typer.Option("--default", help="back to the engine of the role's service")
     ] = False,
@@ -113,7 +116,7 @@ def swap(
     if default == bool(url or model) or not (default or (url and model)):
         raise BadRequest("expected --url and --model, or --default")
     given = {"base_url": url, "model": model, "revision": revision, "key_name": key_name, "kind": kind}
-    endpoint = None if default else given
+    endpoint = None if default else {**given, "json_schema": json_schema}
     with connect() as coordinator:
         change = {"endpoints": {role: endpoint}, "restart_assessment": restart_assessment}
         run = coordinator.change(coordinator.find_run(name)["id"], change)

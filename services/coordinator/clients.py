@@ -145,9 +145,15 @@ class Services:
         self._identities[role, engine] = (time.monotonic(), identity)
         return identity
 
-    async def try_out(self, role: str, model: str, engine: EngineSpec | None) -> None:
-        """One short answer: it shows that the key opens more than the list of models."""
-        asked = {"messages": [user_message(None, "Answer with the word yes.")], "max_tokens": 1}
+    async def try_out(self, role: str, model: str, engine: EngineSpec | None, picture: str | None) -> None:
+        """One short answer: it shows that the key opens more than the list of models, and that a picture is taken.
+
+        `picture` is a `data:` URL.
+        """
+        message = user_message(None, "Answer with the word yes.")
+        if picture is not None:
+            message["content"].insert(0, {"type": "image_url", "image_url": {"url": picture}})
+        asked = {"messages": [message], "max_tokens": 1}
         await self._complete(role, model, asked, engine)
 
     async def chat(

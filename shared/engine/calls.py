@@ -17,6 +17,7 @@ from shared.engine.streaming import stream
 from shared.engine.waiting import follow
 from shared.errors import ComdError, RoleBusy
 from shared.types import EngineSpec, JsonObject
+from shared.usage import usage_of
 
 
 class Answered(NamedTuple):
@@ -64,6 +65,7 @@ class EngineCalls:
             self._count(spec, error.error_code)
             raise
         self._count(spec, "ok", answered.seconds)
+        metrics.count_tokens(self.role, metrics.host_of(spec.base_url), usage_of(answered.reply))
         return answered
 
     async def stream(self, spec: EngineSpec, body: JsonObject) -> AsyncGenerator[bytes]:

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from prometheus_client import Counter, Gauge, Histogram
 
 from shared.engine.gate import Gate
+from shared.types import Usage
 
 LABELS = ["role", "engine"]
 SECONDS = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500)
@@ -14,6 +15,7 @@ calls = Counter("comd_engine_calls_total", "Calls to engines by outcome", [*LABE
 call_seconds = Histogram(
     "comd_engine_call_seconds", "Duration of a call, without the wait in our line", LABELS, buckets=SECONDS
 )
+tokens = Counter("comd_engine_tokens_total", "Tokens as engines counted them", [*LABELS, "tokens"])
 refused = Counter("comd_engine_busy_total", "Requests refused with role_busy", LABELS)
 _limit = Gauge("comd_engine_limit", "Calls that the engine may have at once, as found", LABELS)
 _in_flight = Gauge("comd_engine_in_flight", "Calls that are with the engine", LABELS)
@@ -26,6 +28,13 @@ def host_of(url: str) -> str:
     """The engine's name in labels: host and port, never a path or a key."""
     parts = urlsplit(url)
     return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+
+
+def count_tokens(role: str, host: str, used: Usage) -> None:
+    """A call's tokens: of the prompt, those of them that were cached, and of the completion."""
+    tokens.labels(role, host, "prompt").inc(used.prompt_tokens)
+    tokens.labels(role, host, "cached").inc(used.cached_tokens)
+    tokens.labels(role, host, "completion").inc(used.completion_tokens)
 
 
 def show(role: str, gate: Gate) -> None:

@@ -17,6 +17,7 @@ class Door:
     lists_openly: bool = False  # the list of models needs no key, as with some hosted APIs
     echoes: bool = False  # a refusal repeats the request's headers
     is_away: bool = False
+    is_blind: bool = False  # refuses pictures, as a model without eyes
     root: str | None = None  # of the models in the list
     models: tuple[str, ...] | None = None  # all that the list names
     heard: list[tuple[str, dict[str, str]]] = field(default_factory=list)
@@ -31,6 +32,12 @@ class Door:
         if self.key and not is_open and headers.get("authorization") != f"Bearer {self.key}":
             told = f"not with {headers}" if self.echoes else "wrong key"
             return await _answer(send, 401, {"error": {"message": told}})
+        if self.is_blind and scope["path"].endswith("completions"):
+            message = await receive()
+            if b"image_url" in message["body"]:
+                said = "At most 0 image(s) may be provided in one prompt."
+                return await _answer(send, 400, {"error": {"message": said}})
+            receive = _again(message)
         await self._pass(scope, receive, send)
 
     async def _pass(self, scope: Any, receive: Any, send: Any) -> None:
@@ -54,6 +61,13 @@ class Door:
         elif reply.get("choices"):
             self.said.append((reply["choices"][0]["message"]["content"], self.root))
         await _answer(send, start[0]["status"], reply)
+
+
+def _again(message: Any) -> Any:
+    async def receive() -> Any:
+        return message
+
+    return receive
 
 
 async def _answer(send: Any, status: int, content: Any) -> None:

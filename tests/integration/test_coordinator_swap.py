@@ -189,7 +189,9 @@ async def test_what_cannot_be_used_changes_nothing(
     assert "COMD_ENGINE_KEY_TWO, which is not set" in await refused(
         {"teacher": {**second, "key_name": "COMD_ENGINE_KEY_TWO"}}
     )
-    door.key = KEY
+    door.is_blind = True
+    assert "At most 0 image(s)" in await refused({"teacher": second})
+    door.is_blind, door.key = False, KEY
     assert "none is configured" in await refused({"teacher": second})
     monkeypatch.setenv("COMD_ENGINE_KEY_TWO", "not-the-right-one")
     with_key = {**second, "key_name": "COMD_ENGINE_KEY_TWO"}

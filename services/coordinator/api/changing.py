@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.coordinator.api.frame import Desk, answer, run_or_404
-from services.coordinator.api.probing import check_engine
+from services.coordinator.api.probing import check_engine, has_pictures
 from services.coordinator.api.usage import run_view
 from services.coordinator.repositories import iterations, outcomes, planning, runs
 from services.coordinator.run_config import Price, RunConfig
@@ -52,9 +52,11 @@ def router(desk: Desk) -> APIRouter:
     async def change(run_id: str, asked: RunChange) -> Response:
         """A teacher's or augmentor's swap counts from the next task, an assessor's from the next assessment."""
         async with desk.engine.connect() as c:
-            _check(await run_or_404(c, run_id), asked)
+            run = await run_or_404(c, run_id)
+            _check(run, asked)
+        with_picture = await has_pictures(desk.engine, run["dataset"])
         for role, spec in asked.endpoints.items():
-            await check_engine(desk.services, role, spec)
+            await check_engine(desk.services, role, spec, with_picture=with_picture)
         async with desk.engine.begin() as c:
             run = await run_or_404(c, run_id, for_update=True)
             _check(run, asked)

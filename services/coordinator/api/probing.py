@@ -1,8 +1,15 @@
 """Probes the engine that a person wants behind a role, the way by which it will be asked."""
 
 import asyncio
+import base64
+import io
+from functools import lru_cache
+
+from PIL import Image
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.coordinator.clients import ItemFailed, Services, Unreadable, Waiting
+from services.coordinator.repositories import datasets
 from shared.errors import Unprocessable
 from shared.types import EngineSpec
 
@@ -10,17 +17,32 @@ ROLES = ("teacher", "assessor", "augmentor")
 TIMEOUT_S = 60.0
 
 
-async def check_engine(services: Services, role: str, spec: EngineSpec | None) -> None:
-    """Unprocessable where it is not allowed, cannot be reached, lacks the model or refuses its key."""
+async def check_engine(services: Services, role: str, spec: EngineSpec | None, *, with_picture: bool) -> None:
+    """Unprocessable where it is not allowed, cannot be reached, lacks the model, refuses its key or a picture."""
     if role not in ROLES:
         raise Unprocessable(f"endpoints: unknown role {role!r}; allowed are {', '.join(ROLES)}")
     try:
         async with asyncio.timeout(TIMEOUT_S):
             identity = await services.identity(role, spec, fresh=True)
-            await services.try_out(role, identity.model, spec)
+            await services.try_out(role, identity.model, spec, _picture() if with_picture else None)
     except TimeoutError as error:
         raise Unprocessable(
             f"{role}: the engine gave no answer within {TIMEOUT_S:g} s", code="engine_refused"
         ) from error
     except (Waiting, ItemFailed, Unreadable) as error:
         raise Unprocessable(f"{role}: {error.message}", code="engine_refused") from error
+
+
+async def has_pictures(engine: AsyncEngine, dataset: str) -> bool:
+    """Whether a run over the data set will show pictures: then its engines must be able to see."""
+    async with engine.connect() as c:
+        found = await datasets.get(c, dataset)
+    return found is not None and found["num_images"] > 0
+
+
+@lru_cache(maxsize=1)
+def _picture() -> str:
+    """A grey square as a `data:` URL; large enough for the smallest picture that models take."""
+    file = io.BytesIO()
+    Image.new("RGB", (64, 64), "grey").save(file, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"

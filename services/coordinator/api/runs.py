@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.coordinator.api.frame import Desk, answer, run_or_404
-from services.coordinator.api.probing import check_engine
+from services.coordinator.api.probing import check_engine, has_pictures
 from services.coordinator.api.usage import of_iteration, run_view, usage_of_run
 from services.coordinator.events import follow
 from services.coordinator.repositories import datasets, iterations, runs
@@ -45,8 +45,9 @@ def _add_creation(routes: APIRouter, desk: Desk) -> None:
     async def create(asked: RunRequest) -> Response:
         config = parse_run_config(asked.config)
         engines = {role: spec.model_dump() for role, spec in config.engines().items()}
+        with_picture = await has_pictures(desk.engine, asked.dataset)
         for role, spec in config.engines().items():
-            await check_engine(desk.services, role, spec)
+            await check_engine(desk.services, role, spec, with_picture=with_picture)
         run_id = f"run-{secrets.token_hex(6)}"
         async with desk.engine.begin() as c:
             await _check_datasets(c, asked.dataset, config)
