@@ -43,10 +43,10 @@ async def ask(http: httpx.AsyncClient, **given: object) -> httpx.Response:
     return await http.post(CHAT, json={"model": "any", "messages": MESSAGES, **given})
 
 
-async def gauge(http: httpx.AsyncClient, name: str, double: bad.Engine) -> float:
+async def gauge(http: httpx.AsyncClient, name: str, double: bad.Engine, more: str = "") -> float:
     said = (await http.get("/metrics")).text
     found = re.search(
-        rf'^{name}{{engine="127.0.0.1:{double.port}",role="teacher"}} (\S+)', said, re.MULTILINE
+        rf'^{name}{{engine="127.0.0.1:{double.port}",role="teacher"{more}}} (\S+)', said, re.MULTILINE
     )
     assert found, said
     return float(found[1])
@@ -59,6 +59,16 @@ async def until(what: str, happened: object, within_s: float = 5.0) -> None:
     while not await happened():
         assert time.monotonic() < ends, what
         await asyncio.sleep(0.02)
+
+
+async def test_tokens_are_counted_as_the_engine_says(tmp_path: Path) -> None:
+    used = {"prompt_tokens": 9, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 4}}
+    said = reply({**completion(), "usage": used})
+    async with misbehaving(said) as double, teacher(double, tmp_path) as http:
+        for _ in range(3):
+            assert (await ask(http)).status_code == 200
+        for kind, number in (("prompt", 27), ("cached", 12), ("completion", 6)):
+            assert await gauge(http, "comd_engine_tokens_total", double, f',tokens="{kind}"') == number, kind
 
 
 async def test_too_many_requests_are_refused_as_a_whole_and_the_others_are_done(tmp_path: Path) -> None:
