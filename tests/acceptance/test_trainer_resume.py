@@ -79,12 +79,29 @@ def command_line(pid: int) -> str:
         return ""
 
 
+def stopped_in_a_state(rank: int, states: Path) -> bool:
+    """Whether the process stands still while a state is unfinished; else it goes on."""
+
+    def is_torn() -> bool:
+        return any(not (folder / MARKER).exists() for folder in states.glob("checkpoint-*"))
+
+    if not is_torn():
+        return False
+    os.kill(rank, signal.SIGSTOP)
+    if is_torn():
+        return True
+    os.kill(rank, signal.SIGCONT)
+    return False
+
+
 def kill(trainer: TrainerProcess, job_id: str, victim: str, others: set[int]) -> None:
     """SIGKILL one process, and start the service again where it was the service."""
     if victim == "rank while a state is written":
         states = trainer.job_folder(job_id) / "states"
-        until(lambda: any(not (f / MARKER).exists() for f in states.glob("checkpoint-*")), 30, pause_s=0.001)
-    if victim == "service":
+        rank = random.choice(forked_ranks(trainer, others))
+        until(lambda: stopped_in_a_state(rank, states), 60, pause_s=0.001)
+        os.kill(rank, signal.SIGKILL)
+    elif victim == "service":
         assert trainer.process is not None
         family = trainer.family()
         trainer.process.kill()
