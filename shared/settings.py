@@ -4,6 +4,7 @@
 """
 
 import os
+import re
 import sys
 import tomllib
 from collections.abc import Sequence
@@ -22,6 +23,8 @@ from pydantic_settings import (
 from shared.errors import ConfigError
 from shared.keys import home
 from shared.masking import hide_environment, mask
+
+MAY_BE_SECRET = re.compile("key_name|secret|password")  # a key_name may be a key, by mistake
 
 
 class ProcessSettings(BaseSettings):
@@ -84,8 +87,9 @@ def explain(error: Exception) -> str:
     lines = []
     for item in error.errors(include_url=False):
         key = ".".join(str(part) for part in item["loc"]) or "(whole)"
-        is_told = item["type"] not in {"missing", "extra_forbidden"} and item["loc"][-1:] != ("key_name",)
-        came = f", got {item['input']!r}" if is_told else ""  # a key_name may be a key, by mistake
+        is_secret = MAY_BE_SECRET.search(str(item["loc"][-1:]))
+        is_told = item["type"] not in {"missing", "extra_forbidden"} and not is_secret
+        came = f", got {item['input']!r}" if is_told else ""
         said = "unknown key" if item["type"] == "extra_forbidden" else item["msg"]
         lines.append(f"{key}: {said}{came}")
     return "\n".join(lines)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from services.assessor.app import AssessorSettings
 from services.teacher.app import TeacherSettings
 from shared.settings import load
 
@@ -37,6 +38,17 @@ def test_a_wrong_key_or_value_is_named(
         load(TeacherSettings, ["--config", str(file)], program="teacher")
     assert ended.value.code == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_refused_secret_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COMD_ASSESSOR_FENCE_SECRET", "too-short")
+    with pytest.raises(SystemExit):
+        load(AssessorSettings, [], program="assessor")
+    said = capsys.readouterr().err
+    assert "fence_secret: Value should have at least 16 items" in said
+    assert "too-short" not in said
 
 
 def test_a_misspelt_environment_variable_is_refused(
