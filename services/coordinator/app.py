@@ -10,9 +10,10 @@ from sqlalchemy.exc import DBAPIError
 
 from services.coordinator.api import changing, datasets, pools, runs, usage, views
 from services.coordinator.api.frame import Desk
-from services.coordinator.clients import Http, Services
+from services.coordinator.clients import Services
 from services.coordinator.database import connect, is_connection_lost
 from services.coordinator.driver import drive
+from services.coordinator.outgoing import Http
 from services.coordinator.queue import Queue
 from services.coordinator.repositories.rows import scalar
 from services.coordinator.settings import CoordinatorSettings

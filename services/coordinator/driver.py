@@ -10,8 +10,9 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.coordinator.clients import ItemFailed, Services, Unreadable, Waiting
+from services.coordinator.clients import Services
 from services.coordinator.leadership import LeadershipLost, heartbeat, leadership
+from services.coordinator.outgoing import ItemFailed, Unreadable, Waiting
 from services.coordinator.phases.drive import Drive, Office, Outcome, RunFailed
 from services.coordinator.phases.selecting import selecting
 from services.coordinator.phases.tasked import assessing, augmenting, evaluating, teaching

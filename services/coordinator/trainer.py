@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from services.coordinator.clients import Http, path
+from services.coordinator.outgoing import Http, path
 from shared.types import JsonObject
 
 

@@ -10,9 +10,10 @@ import signal
 import uvloop
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.coordinator.clients import Http, Services
+from services.coordinator.clients import Services
 from services.coordinator.database import connect, persistently
 from services.coordinator.migrate import schema_is_current
+from services.coordinator.outgoing import Http
 from services.coordinator.queue import Queue
 from services.coordinator.settings import CoordinatorSettings
 from services.coordinator.work_loops import Worker

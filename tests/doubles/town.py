@@ -18,8 +18,9 @@ from comd.world import dataset
 from services.assessor.app import AssessorSettings, create_assessor_app
 from services.augmentor.app import AugmentorSettings, create_augmentor_app
 from services.coordinator.app import create_coordinator_app
-from services.coordinator.clients import Http, Services
+from services.coordinator.clients import Services
 from services.coordinator.database import connect
+from services.coordinator.outgoing import Http
 from services.coordinator.queue import Queue
 from services.coordinator.settings import CoordinatorSettings
 from services.coordinator.work_loops import Worker

@@ -9,9 +9,10 @@ import pytest
 from fastapi import FastAPI, Response
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from services.coordinator.clients import Http, Services
+from services.coordinator.clients import Services
 from services.coordinator.committer import ClaimLost, Committer
 from services.coordinator.database import connect
+from services.coordinator.outgoing import Http
 from services.coordinator.repositories import planning, tasks, usage, work
 from services.coordinator.repositories.rows import execute, fetch_one, insert, scalar
 from services.coordinator.repositories.tasks import Claim, TaskKey

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from services.coordinator.clients import ItemFailed, Waiting
+from services.coordinator.outgoing import ItemFailed, Waiting
 from services.coordinator.tasks.pace import FIRST, LASTING_S, Pace
 from tests.virtual_time import run
 

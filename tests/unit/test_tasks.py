@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from services.coordinator.clients import Answer, ItemFailed, Unreadable, Waiting
+from services.coordinator.clients import Answer
+from services.coordinator.outgoing import ItemFailed, Unreadable, Waiting
 from services.coordinator.repositories.tasks import Claim, TaskKey
 from services.coordinator.run_config import RunConfig
 from services.coordinator.tasks.assess import assess

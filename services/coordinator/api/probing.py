@@ -8,7 +8,8 @@ from functools import lru_cache
 from PIL import Image
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.coordinator.clients import ItemFailed, Services, Unreadable, Waiting
+from services.coordinator.clients import Services
+from services.coordinator.outgoing import ItemFailed, Unreadable, Waiting
 from services.coordinator.repositories import datasets
 from shared.errors import Unprocessable
 from shared.types import EngineSpec

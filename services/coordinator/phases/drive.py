@@ -8,8 +8,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum
 
-from services.coordinator.clients import Services, Waiting
+from services.coordinator.clients import Services
 from services.coordinator.leadership import Leader
+from services.coordinator.outgoing import Waiting
 from services.coordinator.queue import Queue
 from services.coordinator.repositories import runs
 from services.coordinator.run_config import RunConfig

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from services.coordinator.clients import ItemFailed, Waiting
+from services.coordinator.outgoing import ItemFailed, Waiting
 from services.coordinator.tasks.work import Request, Tools, Work, request, student_answer, student_identity
 from shared.types import Assessment, AssessmentRequest, EngineSpec, JsonObject
 

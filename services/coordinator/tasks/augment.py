@@ -1,6 +1,6 @@
 """Augmentation: new instructions from all selected parents of one image, kept in one transaction (step 6)."""
 
-from services.coordinator.clients import ItemFailed
+from services.coordinator.outgoing import ItemFailed
 from services.coordinator.tasks.work import Tools, Work
 from shared.identity import augmented_instruction_id, request_seed
 from shared.types import Augmentation, AugmentationRequest, Candidate, JsonObject, Parent

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from services.coordinator.clients import ItemFailed
 from services.coordinator.matching import is_match
+from services.coordinator.outgoing import ItemFailed
 from services.coordinator.tasks.work import Request, Tools, Work, request, student_answer, student_identity
 from shared.types import JsonObject
 

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import count
 
-from services.coordinator.clients import ItemFailed, Unreadable, Waiting
+from services.coordinator.outgoing import ItemFailed, Unreadable, Waiting
 from shared.line import Line
 
 FIRST, MOST = 32.0, 2048.0  # calls at once

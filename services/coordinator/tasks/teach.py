@@ -2,7 +2,8 @@
 
 import asyncio
 
-from services.coordinator.clients import Answer, ItemFailed
+from services.coordinator.clients import Answer
+from services.coordinator.outgoing import ItemFailed
 from services.coordinator.tasks.work import IdentityChanged, Request, Tools, Work, request
 from shared.types import JsonObject, RoleIdentity
 

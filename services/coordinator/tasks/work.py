@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from services.coordinator.clients import Answer, ItemFailed, Services, Unreadable, Waiting
+from services.coordinator.clients import Answer, Services
 from services.coordinator.committer import Rows
 from services.coordinator.costs import cost_nanos
 from services.coordinator.merge import picture_of
+from services.coordinator.outgoing import ItemFailed, Unreadable, Waiting
 from services.coordinator.repositories.tasks import Claim
 from services.coordinator.run_config import RunConfig
 from services.coordinator.tasks.pace import Pace
