@@ -4,6 +4,8 @@ A role service is this, its routes (`shared.role_app`), a prompt, and a reader o
 """
 
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,6 +77,13 @@ class RoleService:
         if spec.base_url != self.settings.engine.base_url:
             engine.check_allowed(spec, self.settings.allowed_engine_hosts)
         return spec
+
+    @contextmanager
+    def admitted(self, request: Request) -> Generator[EngineSpec]:
+        """The engine for a request, which is taken as a whole, or refused before any of it is done."""
+        spec = self.engine_of(request)
+        with self.engines.admitted(spec):
+            yield spec
 
     async def identity(self, spec: EngineSpec) -> RoleIdentity:
         """Who answers just now. NotFound where the engine does not list the model."""

@@ -3,6 +3,7 @@
 In: a name, the keys, a readiness probe. Out: a FastAPI app to hang routes on, and `serve` to run it.
 """
 
+import gc
 import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
@@ -123,6 +124,7 @@ class Gate:
 
 def serve(app: FastAPI, host: str, port: int) -> None:
     """Run the app until SIGINT or SIGTERM."""
+    gc.freeze()  # what is loaded by now stays: the collector need not look at it again and again
     uvicorn.run(
         app,
         host=host,

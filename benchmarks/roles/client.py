@@ -31,8 +31,11 @@ async def by_aiohttp(url: str, sent: Callable[[Body], dict[str, Any]]) -> AsyncI
     async with aiohttp.ClientSession(connector=connector, headers=headers) as session:
 
         async def call(body: Body) -> None:
-            async with session.post(url, **sent(body)) as response:
-                expect(response.status, await response.json())
+            while True:
+                async with session.post(url, **sent(body)) as response:
+                    if response.status != 429:  # a role service finds its engine's limit from a few calls on
+                        return expect(response.status, await response.json())
+                    await asyncio.sleep(float(response.headers["retry-after"]))
 
         yield call
 

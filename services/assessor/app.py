@@ -31,6 +31,7 @@ def create_assessor_app(settings: AssessorSettings, keys: Keys) -> FastAPI:
 
     @app.post("/v1/assessments")
     async def assessments(request: Request, asked: AssessmentRequest) -> Assessment:
-        return await assess(service, service.engine_of(request), asked, secret)
+        with service.admitted(request) as spec:
+            return await assess(service, spec, asked, secret)
 
     return app

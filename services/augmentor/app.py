@@ -24,6 +24,7 @@ def create_augmentor_app(settings: AugmentorSettings, keys: Keys) -> FastAPI:
 
     @app.post("/v1/augmentations")
     async def augmentations(request: Request, asked: AugmentationRequest) -> Augmentation:
-        return await augment(service, service.engine_of(request), asked)
+        with service.admitted(request) as spec:
+            return await augment(service, spec, asked)
 
     return app
