@@ -49,7 +49,7 @@ test-integration: $(STAMP)
 test-acceptance: $(STAMP)
 	@$(PY) -m pytest tests/acceptance
 
-test-vllm: $(STAMP)  ## the student served by vLLM's CPU build, in an environment of its own (3.5 GB)
+test-vllm: $(STAMP)  ## roles, whole loop and student on vLLM's CPU build, in an environment of its own (3.5 GB)
 	@$(PYTHON) tests/vllm/environment.py "$(VLLM_VENV)" || \
 		{ status=$$?; test $$status = 77 && echo "skipped: tests/vllm"; exit $$(( status == 77 ? 0 : status )); }; \
 	COMD_VLLM_VENV="$(VLLM_VENV)" $(PY) -m pytest tests/vllm

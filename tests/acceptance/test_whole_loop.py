@@ -3,8 +3,6 @@
 In its middle a worker is killed, Redis is emptied and the coordinator is killed; the run ends all the same.
 """
 
-import os
-import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,13 +15,13 @@ from rich.console import Console
 from comd.client import Coordinator
 from comd.demo.result import summary
 from comd.report.page import render
-from comd.stack.ports import is_taken
 from comd.stack.settings import StackSettings
 from comd.stack.stack import Stack
 from comd.watch import watch_run
 from comd.world import dataset
 from services.augmentor.novelty import is_novel
 from shared.errors import EngineUnavailable
+from tests.loopback import ten_free_ports
 from tests.tiny_student import make_student
 
 CONFIG: dict[str, Any] = {
@@ -34,12 +32,6 @@ CONFIG: dict[str, Any] = {
     "evaluation": {"dataset": "heldout", "max_tokens": 8},
 }
 NUM_PICTURES = 24
-
-
-def ten_free_ports() -> int:
-    """Below the range from which the kernel gives out ports of its own."""
-    bases = [base for base in range(20000, 32000, 10) if not any(is_taken(base + n) for n in range(10))]
-    return random.Random(os.getpid()).choice(bases)
 
 
 @pytest.fixture(scope="module")
