@@ -27,6 +27,7 @@ OWNERS = (
     "shared",
 )
 IDLE = ("epoll_wait", "select (")
+IDLE_THREAD = "_queue_SimpleQueue_get"
 STARTS_LOOP = "(uvicorn/_compat.py"
 CALLS = 500
 
@@ -53,7 +54,7 @@ def shares(stacks: Iterable[str]) -> dict[str, float]:
     for line in stacks:
         stack, _, count = line.rpartition(" ")
         frames = stack.split(";")
-        if not any(word in frame for frame in frames[-2:] for word in IDLE):
+        if IDLE_THREAD not in stack and not any(word in frame for frame in frames[-2:] for word in IDLE):
             counts[owner(frames)] += int(count)
     total = sum(counts.values())
     return {name: 100 * count / total for name, count in counts.most_common()}

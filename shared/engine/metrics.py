@@ -1,6 +1,7 @@
 """What `/metrics` says of engines, by role and engine host. The gauges read the gate when they are asked."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -24,6 +25,7 @@ _waiting = Gauge("comd_engine_waiting", "Requests that wait in the engine, where
 _up = Gauge("comd_engine_up", "1 while the engine answers, 0 while it is down", LABELS)
 
 
+@lru_cache(maxsize=256)
 def host_of(url: str) -> str:
     """The engine's name in labels: host and port, never a path or a key."""
     parts = urlsplit(url)
