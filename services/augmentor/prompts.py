@@ -23,12 +23,14 @@ FORMS: dict[ReplyForm, str] = {
     "lines": "Reply with your question alone, on one line: no answer, no list, no quotation marks, no word before it.",
 }
 
+LONGEST_QUESTION = 600  # characters
+
 RESPONSE_FORMAT: JsonObject = response_format(
     "question",
     {
         "type": "object",
         # bounded, so that a model held to the schema comes to an end before the length limit
-        "properties": {"question": {"type": "string", "maxLength": 300}},
+        "properties": {"question": {"type": "string", "maxLength": LONGEST_QUESTION}},
         "required": ["question"],
         "additionalProperties": False,
     },

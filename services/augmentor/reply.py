@@ -5,6 +5,7 @@ Strict in both forms: a list or a chat around the question is asked again, not g
 
 import re
 
+from services.augmentor.prompts import LONGEST_QUESTION
 from shared.errors import told
 from shared.reply_form import ReplyForm, UnreadableReply, json_object, require_ended
 
@@ -43,4 +44,6 @@ def _from_json(reply: str) -> str:
     question = json_object(reply, ["question"])["question"]
     if not isinstance(question, str):
         raise UnreadableReply(f"expected a question in words, got {told(question)}")
+    if len(question) >= LONGEST_QUESTION:  # the schema closed it, wherever it stood
+        raise UnreadableReply(f"cut off at the schema's limit of {LONGEST_QUESTION} characters")
     return question

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from services.augmentor.prompts import LONGEST_QUESTION
 from services.augmentor.reply import read_question
 from shared.reply_form import UnreadableReply
 
@@ -57,6 +58,14 @@ def test_unreadable_in_both_forms(said: str, reason: str) -> None:
 def test_unreadable_json(reply: str) -> None:
     with pytest.raises(UnreadableReply):
         read_question(reply, "stop", "json")
+
+
+def test_what_the_schema_closed_is_not_read() -> None:
+    """A model held to the schema can do nothing but close the text there, in the middle of a word."""
+    longest = "w" * (LONGEST_QUESTION - 1)
+    assert read_question(json.dumps({"question": longest}), "stop", "json") == longest
+    with pytest.raises(UnreadableReply, match="cut off at the schema's limit"):
+        read_question(json.dumps({"question": longest + "w"}), "stop", "json")
 
 
 @pytest.mark.parametrize("form", ["json", "lines"])

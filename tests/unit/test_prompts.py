@@ -43,8 +43,8 @@ PINNED: dict[str, str] = {
     "teacher-1": "fe35de20c530db35",
     "assessor-2": "dc811167c1fb37f4",
     "assessor-2-lines": "1dc42d8c94a61ff1",
-    "augmentor-2": "79ce7b82d42dc434",
-    "augmentor-2-lines": "2f0f6e8c06a37722",
+    "augmentor-2": "7a67b972d172041c",
+    "augmentor-2-lines": "3f4769c5af87028f",
 }
 
 
