@@ -69,6 +69,7 @@ bench: $(STAMP)  ## the long measurements; their results go to benchmarks/baseli
 	@$(PY) -m benchmarks.padding
 	@$(PY) -m benchmarks.trainer_start
 	@$(PY) -m benchmarks.role_overhead
+	@$(PY) -m benchmarks.usage_sums
 
 bench-gpu: $(STAMP)  ## the trainer on this machine's GPUs beside TRL's; without one: BENCH_FLAGS="--tiny --cpu"
 	@$(PY) -m benchmarks.gpu.run $(BENCH_FLAGS)

@@ -11,7 +11,9 @@ from shared.types import EngineSpec
 
 EVERY_S, TIMEOUT_S = 1.0, 5.0
 UNTOLD_EVERY_S = 30.0  # where the engine, or a router in front of it, does not say
-METRIC = re.compile(rb"^vllm:num_requests_waiting(?:\{[^\n]*\})? (\S+)", re.MULTILINE)
+METRIC = re.compile(
+    rb"^vllm:num_requests_waiting(?:\{[^\n]*\})? (\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*$", re.MULTILINE
+)
 
 
 async def follow(http: PooledClient, spec: EngineSpec, gate: Gate) -> None:

@@ -58,6 +58,9 @@ def test_vllms_waiting_requests_are_read_and_summed() -> None:
     )
     assert read_waiting(said) == 7.0
     assert read_waiting(b"router_requests 1\n") is None
+    assert read_waiting(b"vllm:num_requests_waiting 1.2e+01\n") == 12.0
+    for nonsense in (b"many", b"NaN", b"+Inf", b"1.2.3"):
+        assert read_waiting(b"vllm:num_requests_waiting " + nonsense + b"\n") is None
 
 
 def test_a_session_is_the_first_pictures_name_and_never_something_else() -> None:

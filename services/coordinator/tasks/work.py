@@ -85,7 +85,9 @@ class Tools:
 
     async def ask(self, work: Work, service: str, call: Callable[[], Awaitable[Result]]) -> Result:
         """The service's reply. Waits for ever where nobody can answer; ItemFailed where it is of no use."""
-        pace = self.paces.setdefault((service, work.engines.get(service)), Pace())
+        if (key := (service, work.engines.get(service))) not in self.paces:
+            self.paces[key] = Pace()
+        pace = self.paces[key]
         unreadable, number = 0, pace.number()
         while True:
             try:
