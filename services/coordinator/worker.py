@@ -39,8 +39,8 @@ async def wait_for_schema(engine: AsyncEngine) -> None:
         await asyncio.sleep(0.5)
 
 
-async def work_until_told(settings: CoordinatorSettings) -> None:
-    """Until SIGTERM or SIGINT."""
+async def work_until_told(settings: CoordinatorSettings, drain_s: float = DRAIN_S) -> None:
+    """Until SIGTERM or SIGINT; what is under way then has `drain_s` to end."""
     engine = connect(settings.database_url, connections=6, idle_in_transaction_s=settings.lease_s)
     queue = Queue(settings.redis_url, settings.queue_name)
     http = Http(load_keys(), settings.timeout_s)
@@ -54,7 +54,7 @@ async def work_until_told(settings: CoordinatorSettings) -> None:
     await asyncio.wait([working, asyncio.create_task(told.wait())], return_when=asyncio.FIRST_COMPLETED)
     if working.done():
         working.result()  # it never ends by itself but by an error
-    await worker.drain(DRAIN_S)
+    await worker.drain(drain_s)
     working.cancel()
     await asyncio.wait([working], timeout=GIVE_BACK_S)  # a database that is away is not waited for
     await services.close()
