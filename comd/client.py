@@ -3,6 +3,7 @@
 Errors of the service come out as ComdError with its message; a service that is away as EngineUnavailable.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -82,15 +83,21 @@ class Coordinator:
         return self._ask("GET", f"/v1/runs/{run_id}/report")
 
     def pool(self, run_id: str, pool: str, iteration: int) -> list[Json]:
-        """Every instruction of the `tuning` or `cache` pool, page by page."""
-        rows: list[Json] = []
-        query: Json = {"iteration": iteration, "limit": 1000}
+        """Every instruction of the `tuning` or `cache` pool."""
+        return list(self._pages(f"/v1/runs/{run_id}/pools/{pool}", "cursor", iteration=iteration))
+
+    def log(self, run_id: str) -> Iterator[Json]:
+        """Every change of the run's state, the oldest first."""
+        return self._pages(f"/v1/runs/{run_id}/log", "after")
+
+    def _pages(self, path: str, cursor: str, **query: Any) -> Iterator[Json]:
+        """The rows of all pages; `cursor` is the query's name for where a page begins."""
         while True:
-            page = self._ask("GET", f"/v1/runs/{run_id}/pools/{pool}", params=query)
-            rows += page["data"]
+            page = self._ask("GET", path, params={**query, "limit": 1000})
+            yield from page["data"]
             if page["next_cursor"] is None:
-                return rows
-            query["cursor"] = page["next_cursor"]
+                return
+            query[cursor] = page["next_cursor"]
 
     def picture(self, sha256: str) -> bytes:
         return self._send("GET", f"/v1/images/{sha256}").content

@@ -1,4 +1,4 @@
-"""`comd run start | watch | list | show | budget | swap | pause | resume | cancel`."""
+"""`comd run start | watch | list | show | log | budget | swap | pause | resume | cancel`."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from comd.commands.connection import connect
+from comd.commands import history
+from comd.commands.connection import AsJson, connect
+from comd.commands.connection import RunName as Name
 from comd.report import story
 from comd.usage_table import spending, usage_table
 from comd.watch import because, summary_table, watch_run
@@ -15,8 +17,7 @@ from shared.errors import BadRequest
 from shared.settings import read_toml
 
 app = typer.Typer(help="runs: start, watch, swap engines, pause, resume", no_args_is_help=True)
-Name = Annotated[str, typer.Argument(help="the run's name or id")]
-AsJson = Annotated[bool, typer.Option("--json", help="for machines")]
+app.command("log")(history.log)
 
 
 @app.command()

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.coordinator.api.frame import Desk, answer, public, run_or_404
+from services.coordinator.api.history import add_log
 from services.coordinator.api.usage import of_iteration, usage_of_run
 from services.coordinator.merge import picture_of
 from services.coordinator.repositories import iterations, pools, reports
@@ -36,6 +37,7 @@ UNJUDGED_WARNING = 0.02
 
 def router(desk: Desk) -> APIRouter:
     routes = APIRouter(prefix="/v1", tags=["views"])
+    add_log(routes, desk)
 
     @routes.get("/runs/{run_id}/instructions/{instruction_id}")
     async def instruction(run_id: str, instruction_id: str) -> Response:

@@ -5,16 +5,18 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.coordinator.database import to_json
+from services.coordinator.repositories import event_log
 from services.coordinator.repositories.rows import execute, fetch, fetch_one
-from services.coordinator.states import Phase
+from services.coordinator.repositories.runs import SYSTEM
+from services.coordinator.states import Phase, check_phase
 from shared.types import JsonObject
 
 COLUMNS = (
     "number, phase, phase_started_at, created_at, seconds, tuning_pool, cache_pool, job_id, checkpoint, "
     "train_loss, training, judge, difficult, easy, unjudged, mean_difficulty, accepted, dropped, "
-    "rejected, heldout_accuracy, heldout_by_kind"
+    "rejected, heldout_accuracy, heldout_by_kind, endings, retries"
 )
-JSON_COLUMNS = {"training", "judge", "heldout_by_kind"}
+JSON_COLUMNS = {"training", "judge", "heldout_by_kind", "endings"}
 
 
 async def newest(c: AsyncConnection, run_id: str) -> JsonObject | None:
@@ -42,7 +44,7 @@ async def everything(c: AsyncConnection, run_id: str) -> list[JsonObject]:
 
 async def start(c: AsyncConnection, run_id: str, number: int, phase: Phase) -> None:
     """A new iteration; from the first on its tuning pool is there already, and is counted."""
-    await execute(
+    row = await fetch_one(
         c,
         """
         INSERT INTO iterations (run_id, number, phase, tuning_pool, cache_pool)
@@ -50,34 +52,62 @@ async def start(c: AsyncConnection, run_id: str, number: int, phase: Phase) -> N
             CASE WHEN :number > 0 THEN count(*) FILTER (WHERE born_in = :number) END,
             CASE WHEN :number > 0 THEN count(*) END
         FROM instructions WHERE run_id = :run_id AND born_in <= :number
-        ON CONFLICT DO NOTHING
+        ON CONFLICT DO NOTHING RETURNING tuning_pool, cache_pool
         """,
         run_id=run_id,
         number=number,
         phase=phase,
     )
+    if row is not None:
+        await event_log.record(c, run_id, "iteration_begun", SYSTEM, iteration=number, phase=phase, **row)
 
 
-async def move(c: AsyncConnection, run_id: str, number: int, before: Phase, after: Phase) -> None:
-    """Into the next phase; the seconds of the one that is over are kept.
+async def move(
+    c: AsyncConnection,
+    run_id: str,
+    number: int,
+    before: Phase,
+    after: Phase,
+    *,
+    retries: int,
+    cause: str = SYSTEM,
+) -> bool:
+    """Into the next phase; the seconds of the one that is over are kept. False where it is not over after all.
 
-    Not out of an assessment that somebody had begun anew just now: its verdicts are gone, its judge too.
+    Its failures are asked again since somebody looked (`retries`), or its assessment has begun anew just now.
     """
-    await execute(
+    check_phase(before, after)
+    row = await fetch_one(
         c,
         """
+        WITH over AS (
+            SELECT round(CAST(extract(epoch FROM now() - phase_started_at) AS numeric), 3) AS seconds
+            FROM iterations WHERE run_id = :run_id AND number = :number
+        )
         UPDATE iterations SET phase = :after, phase_started_at = now(),
-            seconds = CASE WHEN :before IN ('trained', 'complete') THEN seconds ELSE seconds
-                || jsonb_build_object(CAST(:before AS text),
-                    round(CAST(extract(epoch FROM now() - phase_started_at) AS numeric), 3)) END
-        WHERE run_id = :run_id AND number = :number AND phase = :before
+            seconds = CASE WHEN :before IN ('trained', 'complete') THEN iterations.seconds ELSE iterations.seconds
+                || jsonb_build_object(CAST(:before AS text), over.seconds) END
+        FROM over
+        WHERE run_id = :run_id AND number = :number AND phase = :before AND retries = :retries
             AND (phase <> 'assessing' OR judge IS NOT NULL)
+        RETURNING CAST(over.seconds AS double precision) AS seconds, endings->:before AS ending
         """,
         run_id=run_id,
         number=number,
         before=before,
         after=after,
+        retries=retries,
     )
+    if row is not None:
+        moved = {"iteration": number, "before": before, "phase": after}
+        await event_log.record(c, run_id, "phase_moved", cause, **moved, **row)
+    return row is not None
+
+
+async def fix_judge(c: AsyncConnection, run_id: str, number: int, judge: JsonObject) -> None:
+    """The one judge of the iteration's whole assessment."""
+    await record(c, run_id, number, judge=judge)
+    await event_log.record(c, run_id, "judge_fixed", SYSTEM, iteration=number, judge=judge)
 
 
 async def record(c: AsyncConnection, run_id: str, number: int, **values: Any) -> None:
