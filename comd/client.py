@@ -72,8 +72,13 @@ class Coordinator:
         return self._ask("PATCH", f"/v1/runs/{run_id}", json=change)
 
     def control(self, run_id: str, action: str) -> Json:
-        """`pause`, `resume` or `cancel`."""
+        """`pause`, `resume`, `retry` or `cancel`."""
         return self._ask("POST", f"/v1/runs/{run_id}/{action}")
+
+    def branch(self, run_id: str, iteration: int, name: str, config: Json) -> Json:
+        """A new run that stands where this one stood right after the training of `iteration`."""
+        body = {"iteration": iteration, "name": name, "config": config}
+        return self._ask("POST", f"/v1/runs/{run_id}/branch", json=body)
 
     def set_budget(self, run_id: str, limit: float) -> Json:
         """What the run may spend, in its currency."""
@@ -89,6 +94,11 @@ class Coordinator:
     def log(self, run_id: str) -> Iterator[Json]:
         """Every change of the run's state, the oldest first."""
         return self._pages(f"/v1/runs/{run_id}/log", "after")
+
+    def failures(self, run_id: str, **only: Any) -> Iterator[Json]:
+        """What could not be done; `only` may name an iteration and a phase."""
+        asked = {name: value for name, value in only.items() if value is not None}
+        return self._pages(f"/v1/runs/{run_id}/failures", "cursor", **asked)
 
     def _pages(self, path: str, cursor: str, **query: Any) -> Iterator[Json]:
         """The rows of all pages; `cursor` is the query's name for where a page begins."""

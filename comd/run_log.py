@@ -16,6 +16,13 @@ def line(entry: Json) -> str:
     return f"{at}  {action:<20}  {'; '.join(part for part in (about, because) if part)}".rstrip()
 
 
+def failure_line(row: Json) -> str:
+    """Where it failed, after how many attempts, why, and what."""
+    what = f"image {row['image'] or '(none)'}" if row["instruction_id"] is None else repr(row["text"])
+    tries = f"{row['attempts']} attempt{'' if row['attempts'] == 1 else 's'}"
+    return f"iteration {row['iteration']}  {row['phase']}  {what}: {row['reason']} ({tries})"
+
+
 def _moved(detail: Json) -> str:
     ending = detail.get("ending") or {}
     failed = f", {ending['failed']:,} of {ending['items']:,} failed" if ending.get("failed") else ""
@@ -24,8 +31,10 @@ def _moved(detail: Json) -> str:
 
 
 def _begun(detail: Json) -> str:
-    pools = f", tuning pool {detail['tuning_pool']:,}, cache pool {detail['cache_pool']:,}"
-    return f"iteration {detail['iteration']}: {detail['phase']}{pools if detail['tuning_pool'] is not None else ''}"
+    begun = f"iteration {detail['iteration']}: {detail['phase']}"
+    if detail["tuning_pool"] is None:
+        return begun
+    return f"{begun}, tuning pool {detail['tuning_pool']:,}, cache pool {detail['cache_pool']:,}"
 
 
 def _engines(detail: Json) -> str:
@@ -45,6 +54,8 @@ def _prices(detail: Json) -> str:
 
 TELL: dict[str, Callable[[Json], str]] = {
     "created": lambda detail: f"on data set {detail['dataset']}",
+    "branched": lambda detail: f"from {detail['parent_run']} after training {detail['iteration']}",
+    "branch": lambda detail: f"{detail['child']}, after training {detail['from_iteration']}",
     "trainings_added": lambda detail: f"{detail['count']:+}, {detail['target']} in all",
     "iteration_begun": _begun,
     "phase_moved": _moved,
@@ -57,6 +68,12 @@ TELL: dict[str, Callable[[Json], str]] = {
     "prices_changed": _prices,
     "budget_changed": lambda detail: (
         "no limit" if detail["limit"] is None else f"{detail['limit']:.2f} {detail['currency']}"
+    ),
+    "failures_asked_about": lambda detail: (
+        f"iteration {detail['iteration']}, {detail['phase']}: {detail['failed']:,} of {detail['items']:,} failed"
+    ),
+    "retry": lambda detail: (
+        f"iteration {detail['iteration']}, {detail['phase']}: {detail['items']:,} are asked again"
     ),
     "assessment_restarted": lambda detail: f"iteration {detail['iteration']}",
 }

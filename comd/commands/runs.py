@@ -1,4 +1,5 @@
-"""`comd run start | watch | list | show | log | budget | swap | pause | resume | cancel`."""
+"""`comd run start | watch | list | show | log | failures | budget | swap | pause | resume | retry | cancel |
+branch`."""
 
 import json
 from pathlib import Path
@@ -18,6 +19,7 @@ from shared.settings import read_toml
 
 app = typer.Typer(help="runs: start, watch, swap engines, pause, resume", no_args_is_help=True)
 app.command("log")(history.log)
+app.command("failures")(history.failures)
 
 
 @app.command()
@@ -137,6 +139,12 @@ def pause(name: Name) -> None:
 def resume(name: Name) -> None:
     """Go on with a paused run."""
     _control(name, "resume")
+
+
+@app.command()
+def retry(name: Name) -> None:
+    """Ask again what failed in the present phase; a run that was paused to ask about it goes on."""
+    _control(name, "retry")
 
 
 @app.command()

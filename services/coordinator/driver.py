@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.coordinator.clients import Services
 from services.coordinator.leadership import Leader, LeadershipLost, heartbeat, leadership
 from services.coordinator.outgoing import ItemFailed, Unreadable, Waiting
+from services.coordinator.phases.asking import ask, ending, is_to_be_asked
 from services.coordinator.phases.drive import Drive, Office, Outcome, RunFailed
 from services.coordinator.phases.selecting import selecting
 from services.coordinator.phases.tasked import assessing, augmenting, evaluating, teaching
@@ -22,7 +23,7 @@ from services.coordinator.phases.training import pretraining, training
 from services.coordinator.queue import Queue, patiently
 from services.coordinator.repositories import event_log, iterations, planning, pools, runs
 from services.coordinator.settings import CoordinatorSettings
-from services.coordinator.states import RESTING, Phase, Step, first_phase, step
+from services.coordinator.states import RESTING, TASKED, Phase, Step, first_phase, step
 from services.coordinator.trainer import Trainer
 from shared import logs
 from shared.masking import mask
@@ -99,7 +100,7 @@ async def _drive_run(drive: Drive) -> None:
             iteration = await iterations.newest(c, drive.run_id)
         if run is None:
             return
-        drive.take(run)
+        drive.take(run, iteration)
         if run["status"] != "running" and not run["holds_lease"]:
             return
         await asyncio.sleep(await _look(drive, iteration))
@@ -143,13 +144,19 @@ async def _step(drive: Drive, iteration: JsonObject) -> bool:
     outcome = Outcome.OVER if phase in RESTING else await PHASES[phase](drive, iteration)
     if outcome is Outcome.GOES_ON:
         return False
+    ended = None
+    if phase in TASKED:
+        ended = await ending(drive, iteration)
+        if is_to_be_asked(ended, drive.config.max_failed_share):
+            await ask(drive, iteration, ended)
+            return False
     way_on = step(iteration["number"], phase, drive.plan, exhausted=outcome is Outcome.EXHAUSTED)
     if way_on.phase is None or way_on.phase in RESTING:
         await drive.release()
-    return await _move(drive, iteration, way_on)
+    return await _move(drive, iteration, way_on, ended)
 
 
-async def _move(drive: Drive, iteration: JsonObject, way_on: Step) -> bool:
+async def _move(drive: Drive, iteration: JsonObject, way_on: Step, ended: JsonObject | None) -> bool:
     """Into the next phase, into the next iteration, or to the run's end; one transaction.
 
     False where the run was stopped, or its phase is not over any more.
@@ -159,8 +166,9 @@ async def _move(drive: Drive, iteration: JsonObject, way_on: Step) -> bool:
         if await runs.hold(c, drive.run_id) != "running":
             return False
         if way_on.phase is not None:
+            retries = iteration["retries"]
             if not await iterations.move(
-                c, drive.run_id, number, before, way_on.phase, retries=iteration["retries"]
+                c, drive.run_id, number, before, way_on.phase, retries=retries, ended=ended
             ):
                 return False
             await planning.forget(c, drive.run_id, number, before)

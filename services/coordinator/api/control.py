@@ -1,4 +1,4 @@
-"""Control of a run: ask for trainings, pause, resume, cancel. Every change is in the log with who asked for it."""
+"""Control of a run: ask for trainings, pause, resume, cancel, retry. The log tells who asked for each."""
 
 from typing import Annotated
 
@@ -8,10 +8,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.coordinator.api.frame import Desk, answer, asked_by, run_or_404
 from services.coordinator.api.usage import run_view
-from services.coordinator.repositories import runs
+from services.coordinator.repositories import event_log, failures, iterations, runs
 from services.coordinator.run_config import RunConfig
 from services.coordinator.states import RunStatus
 from shared.errors import Conflict
+from shared.types import JsonObject
 
 
 class MoreTrainings(BaseModel):
@@ -52,6 +53,34 @@ def add_control(routes: APIRouter, desk: Desk) -> None:
     async def cancel(run_id: str, request: Request) -> Response:
         """For good; what was found so far stays readable."""
         return await _set(desk, run_id, "cancelled", asked_by(request))
+
+    @routes.post("/{run_id}/retry")
+    async def retry(run_id: str, request: Request) -> Response:
+        """What failed in the present phase is asked again; a run that was paused to ask about it goes on."""
+        async with desk.engine.begin() as c:
+            run = await run_or_404(c, run_id, for_update=True)
+            await _retry(c, run, asked_by(request))
+            return answer(await run_view(c, run_id))
+
+
+async def _retry(c: AsyncConnection, run: JsonObject, cause: str) -> None:
+    iteration = await iterations.newest(c, run["id"])
+    if run["status"] not in {"running", "paused"} or iteration is None:
+        raise Conflict(
+            f"run {run['id']} is {run['status']}; only a running or paused run can retry what failed"
+        )
+    number, phase = iteration["number"], iteration["phase"]
+    num_items = await failures.num_retryable(c, run["id"], number, phase)
+    if num_items == 0:
+        raise Conflict(
+            f"run {run['id']} is in iteration {number}, {phase}, and nothing failed there; what failed in an earlier "
+            "phase was gone on without and stays so (GET /v1/runs/{id}/failures lists it)"
+        )
+    await failures.forget(c, run["id"], number, phase)
+    await iterations.renew(c, run["id"], number, phase)
+    await event_log.record(c, run["id"], "retry", cause, iteration=number, phase=phase, items=num_items)
+    if run["status"] == "paused" and phase in iteration["endings"]:
+        await runs.set_status(c, run["id"], "running", cause=cause)
 
 
 async def _set(desk: Desk, run_id: str, status: RunStatus, cause: str) -> Response:

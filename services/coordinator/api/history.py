@@ -1,11 +1,16 @@
-"""What happened to a run: the entries of its log, by pages."""
+"""What happened to a run, by pages: the entries of its log, and what failed for good."""
 
+import re
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
-from services.coordinator.api.frame import Desk, answer, run_or_404
-from services.coordinator.repositories import event_log
+from services.coordinator.api.frame import Desk, answer, public, run_or_404
+from services.coordinator.merge import picture_of
+from services.coordinator.repositories import event_log, failures
+from services.coordinator.repositories.failures import Place
+from services.coordinator.states import Phase
+from shared.errors import BadRequest
 from shared.types import JsonObject
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
@@ -21,6 +26,45 @@ def add_history(routes: APIRouter, desk: Desk) -> None:
         async with desk.engine.connect() as c:
             await run_or_404(c, run_id)
             return answer(_page(await event_log.page(c, run_id, after, limit + 1), limit))
+
+    @routes.get("/{run_id}/failures")
+    async def all_failures(
+        run_id: str,
+        iteration: Annotated[int | None, Query(ge=0, le=2**31)] = None,
+        phase: Phase | None = None,
+        limit: Limit = 100,
+        cursor: str | None = None,
+    ) -> Response:
+        """What could not be done, and why. `instruction_id` is null where it concerns the whole image."""
+        after = Place() if cursor is None else _place(cursor)
+        async with desk.engine.connect() as c:
+            await run_or_404(c, run_id)
+            counts = await failures.counts(c, run_id)
+            rows = await failures.page(c, run_id, iteration, phase, after, limit + 1)
+        return answer(
+            {
+                "object": "list",
+                "counts": counts,
+                "data": [_shown(row) for row in rows[:limit]],
+                "next_cursor": _cursor(rows[limit - 1]) if len(rows) > limit else None,
+            }
+        )
+
+
+def _shown(row: JsonObject) -> JsonObject:
+    return public({**row, "image": picture_of(row["image"]), "instruction_id": row["instruction_id"] or None})
+
+
+def _cursor(row: JsonObject) -> str:
+    return f"{row['iteration']}~{row['phase']}~{row['instruction_id']}~{row['image']}"
+
+
+def _place(cursor: str) -> Place:
+    match = re.fullmatch(r"(\d{1,9})~(\w+)~(\d{1,19})~(.+)", cursor, re.ASCII)
+    if match is None:
+        raise BadRequest(f"cursor: expected the next_cursor of an earlier page, got {cursor!r}")
+    iteration, phase, instruction_id, image = match.groups()
+    return Place(int(iteration), phase, image, int(instruction_id))
 
 
 def add_log(routes: APIRouter, desk: Desk) -> None:

@@ -6,16 +6,15 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.coordinator.api import control, history
 from services.coordinator.api.frame import Desk, answer, asked_by, run_or_404
-from services.coordinator.api.probing import check_engine, has_pictures
+from services.coordinator.api.probing import check_datasets, check_engine, has_pictures
 from services.coordinator.api.usage import of_iteration, run_view, usage_of_run
 from services.coordinator.events import follow
-from services.coordinator.repositories import datasets, iterations, runs
-from services.coordinator.run_config import RunConfig, parse_run_config
-from shared.errors import NotFound, Unprocessable
+from services.coordinator.repositories import iterations, runs
+from services.coordinator.run_config import parse_run_config
+from shared.errors import NotFound
 
 
 class Asked(BaseModel):
@@ -47,7 +46,7 @@ def _add_creation(routes: APIRouter, desk: Desk) -> None:
             await check_engine(desk.services, role, spec, with_picture=with_picture)
         run_id = f"run-{secrets.token_hex(6)}"
         async with desk.engine.begin() as c:
-            await _check_datasets(c, asked.dataset, config)
+            await check_datasets(c, asked.dataset, config)
             await runs.create(
                 c, run_id, asked.name, asked.dataset, config.model_dump(), engines, asked_by(request)
             )
@@ -94,20 +93,3 @@ def _add_views(routes: APIRouter, desk: Desk) -> None:
             media_type="text/event-stream",
             headers={"cache-control": "no-store", "x-accel-buffering": "no"},
         )
-
-
-async def _check_datasets(c: AsyncConnection, dataset: str, config: RunConfig) -> None:
-    wanted = {"instruct": dataset}
-    if config.pretraining:
-        wanted["pretrain"] = config.pretraining.dataset
-    if config.evaluation:
-        wanted["evaluation"] = config.evaluation.dataset
-    for purpose, name in wanted.items():
-        found = await datasets.get(c, name)
-        if found is None:
-            raise Unprocessable(f"there is no data set {name!r}; register it first (comd data import)")
-        if found["purpose"] != purpose:
-            raise Unprocessable(
-                f"data set {name!r} was registered with the purpose {found['purpose']!r}, "
-                f"but {purpose!r} is needed here; register it again under another name with that purpose"
-            )

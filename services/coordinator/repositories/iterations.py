@@ -70,11 +70,12 @@ async def move(
     after: Phase,
     *,
     retries: int,
-    cause: str = SYSTEM,
+    ended: JsonObject | None = None,
 ) -> bool:
-    """Into the next phase; the seconds of the one that is over are kept. False where it is not over after all.
+    """Into the next phase; the seconds of the one that is over are kept, and how it `ended`.
 
-    Its failures are asked again since somebody looked (`retries`), or its assessment has begun anew just now.
+    False where it is not over after all: somebody asked for its failures again, or began its assessment anew
+    (`retries`), since the driver looked.
     """
     check_phase(before, after)
     row = await fetch_one(
@@ -86,22 +87,56 @@ async def move(
         )
         UPDATE iterations SET phase = :after, phase_started_at = now(),
             seconds = CASE WHEN :before IN ('trained', 'complete') THEN iterations.seconds ELSE iterations.seconds
-                || jsonb_build_object(CAST(:before AS text), over.seconds) END
+                || jsonb_build_object(CAST(:before AS text), over.seconds) END,
+            endings = endings || CAST(:endings AS jsonb)
         FROM over
         WHERE run_id = :run_id AND number = :number AND phase = :before AND retries = :retries
-            AND (phase <> 'assessing' OR judge IS NOT NULL)
-        RETURNING CAST(over.seconds AS double precision) AS seconds, endings->:before AS ending
+        RETURNING CAST(over.seconds AS double precision) AS seconds
         """,
         run_id=run_id,
         number=number,
         before=before,
         after=after,
         retries=retries,
+        endings=to_json({before: ended} if ended else {}),
     )
     if row is not None:
-        moved = {"iteration": number, "before": before, "phase": after}
-        await event_log.record(c, run_id, "phase_moved", cause, **moved, **row)
+        moved = {"iteration": number, "before": before, "phase": after, "ending": ended}
+        await event_log.record(c, run_id, "phase_moved", SYSTEM, **moved, **row)
     return row is not None
+
+
+async def note_ending(
+    c: AsyncConnection, run_id: str, number: int, phase: Phase, ended: JsonObject, *, retries: int
+) -> bool:
+    """How a phase ended, while it is still the iteration's; False as with `move`."""
+    num_rows = await execute(
+        c,
+        """
+        UPDATE iterations SET endings = endings || CAST(:endings AS jsonb)
+        WHERE run_id = :run_id AND number = :number AND phase = :phase AND retries = :retries
+        """,
+        run_id=run_id,
+        number=number,
+        phase=phase,
+        retries=retries,
+        endings=to_json({phase: ended}),
+    )
+    return num_rows == 1
+
+
+async def renew(c: AsyncConnection, run_id: str, number: int, phase: Phase) -> None:
+    """The phase lacks results again: whoever found that it is over has to look once more."""
+    await execute(
+        c,
+        """
+        UPDATE iterations SET retries = retries + 1, endings = endings - CAST(:phase AS text)
+        WHERE run_id = :run_id AND number = :number
+        """,
+        run_id=run_id,
+        number=number,
+        phase=phase,
+    )
 
 
 async def fix_judge(c: AsyncConnection, run_id: str, number: int, judge: JsonObject) -> None:
