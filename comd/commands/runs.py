@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from comd.commands import history
+from comd.commands import branching, history
 from comd.commands.connection import AsJson, connect
 from comd.commands.connection import RunName as Name
 from comd.report import story
@@ -20,6 +20,7 @@ from shared.settings import read_toml
 app = typer.Typer(help="runs: start, watch, swap engines, pause, resume", no_args_is_help=True)
 app.command("log")(history.log)
 app.command("failures")(history.failures)
+app.command("branch")(branching.branch)
 
 
 @app.command()

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.coordinator.api import control, history
+from services.coordinator.api import branching, control, history
 from services.coordinator.api.frame import Desk, answer, asked_by, run_or_404
 from services.coordinator.api.probing import check_datasets, check_engine, has_pictures
 from services.coordinator.api.usage import of_iteration, run_view, usage_of_run
@@ -33,6 +33,7 @@ def router(desk: Desk) -> APIRouter:
     _add_views(routes, desk)
     control.add_control(routes, desk)
     history.add_history(routes, desk)
+    branching.add_branching(routes, desk)
     return routes
 
 
