@@ -78,8 +78,9 @@ async def check_pages(place: Town, run_id: str, num: int) -> None:
         [],
         num,
     )
-    wrong = await place.http.get(f"/v1/runs/{run_id}/failures", params={"cursor": "x"})
-    assert wrong.status_code == 400
+    for cursor in ("x", "1~teaching~0~\0", "1~teaching~9999999999999999999~a"):
+        wrong = await place.http.get(f"/v1/runs/{run_id}/failures", params={"cursor": cursor})
+        assert wrong.status_code == 400
 
 
 async def test_retry_asks_again_and_resumes(place: Town) -> None:
@@ -186,7 +187,9 @@ async def test_forgetting_keeps_what_no_second_try_can_change(postgres_url: str)
         task = {"run_id": RUN, "iteration": 1, "phase": "assessing", "attempt": 3, "errors": 3}
         await insert(c, "tasks", [{**task, "image": "image 5", "state": "failed", "estimate_nanos": 0}])
         await insert(c, "failures", [failure("assessing", "image 5", 0)])
-        assert await failures.num_retryable(c, RUN, 1, "assessing") == 3  # 3, 4 and 5
+        born_later = instruction(9, "image 1", born_in=2)
+        await insert(c, "instructions", [born_later])
+        assert await failures.num_retryable(c, RUN, 1, "assessing") == 4  # 3, 4 and 5, and the one born later
         await failures.forget(c, RUN, 1, "assessing")
         assert await failures.num_retryable(c, RUN, 1, "assessing") == 0
         left = await fetch(c, "SELECT instruction_id FROM verdicts ORDER BY 1")

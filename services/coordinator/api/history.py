@@ -60,8 +60,8 @@ def _cursor(row: JsonObject) -> str:
 
 
 def _place(cursor: str) -> Place:
-    match = re.fullmatch(r"(\d{1,9})~(\w+)~(\d{1,19})~(.+)", cursor, re.ASCII)
-    if match is None:
+    match = re.fullmatch(r"(\d{1,9})~(\w+)~(\d{1,19})~([^\x00]+)", cursor, re.ASCII)
+    if match is None or int(match[3]) >= 2**63:
         raise BadRequest(f"cursor: expected the next_cursor of an earlier page, got {cursor!r}")
     iteration, phase, instruction_id, image = match.groups()
     return Place(int(iteration), phase, image, int(instruction_id))

@@ -43,6 +43,8 @@ FAILED = f"""
     ) of_phases ORDER BY iteration, phase, id, reason
 """
 OF_PHASE = "iteration = :iteration AND phase = :phase"
+# the next iteration's teacher answers are asked for ahead of time
+FORGOTTEN = f"({OF_PHASE} OR iteration > :iteration)"
 UNJUDGED = f"""
     run_id = :run_id AND iteration = :iteration AND unjudged AND reason IS DISTINCT FROM '{NO_TEACHER_ANSWER}'
 """
@@ -120,21 +122,18 @@ async def page(
 async def num_retryable(c: AsyncConnection, run_id: str, iteration: int, phase: Phase) -> int:
     """How many items of the phase `forget` would have asked again."""
     unjudged = f"UNION SELECT instruction_id FROM verdicts WHERE {UNJUDGED}" if phase == "assessing" else ""
-    query = f"SELECT count(*) FROM (SELECT id FROM ({FAILED}) failed WHERE {OF_PHASE} {unjudged}) items"
+    query = f"SELECT count(*) FROM (SELECT id FROM ({FAILED}) failed WHERE {FORGOTTEN} {unjudged}) items"
     return int(await scalar(c, query, run_id=run_id, iteration=iteration, phase=phase))
 
 
 async def forget(c: AsyncConnection, run_id: str, iteration: int, phase: Phase) -> None:
-    """The phase's failures are gone: what they stood for lacks a result again, and its tasks are open.
-
-    Those of the next iteration go too: its teacher answers are asked for ahead of time.
-    """
+    """The failures are gone: what they stood for lacks a result again, and its tasks are open."""
     where = {"run_id": run_id, "iteration": iteration}
     if phase == "assessing":
         await execute(c, f"DELETE FROM verdicts WHERE {UNJUDGED}", **where)
     await execute(
         c,
-        f"DELETE FROM failures WHERE run_id = :run_id AND ({OF_PHASE} OR iteration > :iteration)",
+        f"DELETE FROM failures WHERE run_id = :run_id AND {FORGOTTEN}",
         phase=phase,
         **where,
     )
