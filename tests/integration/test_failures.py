@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from services.coordinator.database import connect
-from services.coordinator.repositories import failures
+from services.coordinator.repositories import failures, iterations
 from services.coordinator.repositories.rows import execute, fetch, insert, scalar
 from tests.doubles.town import Town, town
 from tests.integration.builders import RUN, instruction, make_run, make_verdicts
@@ -200,4 +200,18 @@ async def test_forgetting_keeps_what_no_second_try_can_change(postgres_url: str)
         assert await fetch(c, "SELECT state, errors, attempt FROM tasks") == [
             {"state": "todo", "errors": 0, "attempt": 3}
         ]
+    await engine.dispose()
+
+
+async def test_a_phase_is_not_over_once_its_failures_are_asked_again(postgres_url: str) -> None:
+    """The driver found it over before the retry, and writes that after it."""
+    engine = connect(postgres_url)
+    async with engine.begin() as c:
+        await make_run(c, phase="teaching")
+        await iterations.renew(c, RUN, 1, "teaching")
+        ended = {"ended": "asks", "items": 1, "failed": 1}
+        assert not await iterations.note_ending(c, RUN, 1, "teaching", ended, retries=0)
+        assert not await iterations.move(c, RUN, 1, "teaching", "training", retries=0)
+        assert (await iterations.get(c, RUN, 1) or {})["phase"] == "teaching"
+        assert await iterations.move(c, RUN, 1, "teaching", "training", retries=1)
     await engine.dispose()
