@@ -3,6 +3,7 @@
 Errors of the service come out as ComdError with its message; a service that is away as EngineUnavailable.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -71,8 +72,13 @@ class Coordinator:
         return self._ask("PATCH", f"/v1/runs/{run_id}", json=change)
 
     def control(self, run_id: str, action: str) -> Json:
-        """`pause`, `resume` or `cancel`."""
+        """`pause`, `resume`, `retry` or `cancel`."""
         return self._ask("POST", f"/v1/runs/{run_id}/{action}")
+
+    def branch(self, run_id: str, iteration: int, name: str, config: Json) -> Json:
+        """A new run that stands where this one stood right after the training of `iteration`."""
+        body = {"iteration": iteration, "name": name, "config": config}
+        return self._ask("POST", f"/v1/runs/{run_id}/branch", json=body)
 
     def set_budget(self, run_id: str, limit: float) -> Json:
         """What the run may spend, in its currency."""
@@ -82,15 +88,26 @@ class Coordinator:
         return self._ask("GET", f"/v1/runs/{run_id}/report")
 
     def pool(self, run_id: str, pool: str, iteration: int) -> list[Json]:
-        """Every instruction of the `tuning` or `cache` pool, page by page."""
-        rows: list[Json] = []
-        query: Json = {"iteration": iteration, "limit": 1000}
+        """Every instruction of the `tuning` or `cache` pool."""
+        return list(self._pages(f"/v1/runs/{run_id}/pools/{pool}", "cursor", iteration=iteration))
+
+    def log(self, run_id: str) -> Iterator[Json]:
+        """Every change of the run's state, the oldest first."""
+        return self._pages(f"/v1/runs/{run_id}/log", "after")
+
+    def failures(self, run_id: str, **only: Any) -> Iterator[Json]:
+        """What could not be done; `only` may name an iteration and a phase."""
+        asked = {name: value for name, value in only.items() if value is not None}
+        return self._pages(f"/v1/runs/{run_id}/failures", "cursor", **asked)
+
+    def _pages(self, path: str, cursor: str, **query: Any) -> Iterator[Json]:
+        """The rows of all pages; `cursor` is the query's name for where a page begins."""
         while True:
-            page = self._ask("GET", f"/v1/runs/{run_id}/pools/{pool}", params=query)
-            rows += page["data"]
+            page = self._ask("GET", path, params={**query, "limit": 1000})
+            yield from page["data"]
             if page["next_cursor"] is None:
-                return rows
-            query["cursor"] = page["next_cursor"]
+                return
+            query[cursor] = page["next_cursor"]
 
     def picture(self, sha256: str) -> bytes:
         return self._send("GET", f"/v1/images/{sha256}").content

@@ -1,4 +1,5 @@
-"""`comd run start | watch | list | show | budget | swap | pause | resume | cancel`."""
+"""`comd run start | watch | list | show | log | failures | budget | swap | pause | resume | retry | cancel |
+branch`."""
 
 import json
 from pathlib import Path
@@ -7,7 +8,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from comd.commands.connection import connect
+from comd.commands import branching, history
+from comd.commands.connection import AsJson, connect
+from comd.commands.connection import RunName as Name
 from comd.report import story
 from comd.usage_table import spending, usage_table
 from comd.watch import because, summary_table, watch_run
@@ -15,8 +18,9 @@ from shared.errors import BadRequest
 from shared.settings import read_toml
 
 app = typer.Typer(help="runs: start, watch, swap engines, pause, resume", no_args_is_help=True)
-Name = Annotated[str, typer.Argument(help="the run's name or id")]
-AsJson = Annotated[bool, typer.Option("--json", help="for machines")]
+app.command("log")(history.log)
+app.command("failures")(history.failures)
+app.command("branch")(branching.branch)
 
 
 @app.command()
@@ -136,6 +140,12 @@ def pause(name: Name) -> None:
 def resume(name: Name) -> None:
     """Go on with a paused run."""
     _control(name, "resume")
+
+
+@app.command()
+def retry(name: Name) -> None:
+    """Ask again what failed in the present phase; a run that was paused to ask about it goes on."""
+    _control(name, "retry")
 
 
 @app.command()

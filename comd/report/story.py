@@ -47,6 +47,10 @@ def seconds(iteration: Iteration, phase: str) -> str:
 
 def tell(iteration: Iteration, before: Iteration | None) -> list[str]:
     """What one iteration did, a sentence a line."""
+    return [*_tell_work(iteration, before), *_tell_failures(iteration)]
+
+
+def _tell_work(iteration: Iteration, before: Iteration | None) -> list[str]:
     if iteration["number"] == 0:
         return _tell_start(iteration)
     if iteration.get("train_loss") is None:
@@ -90,6 +94,15 @@ def _tell_competition(iteration: Iteration) -> list[str]:
             f"{number(iteration['accepted'])} new instructions; {number(iteration.get('rejected'))} attempts "
             f"were turned away as invalid or not novel, and {number(iteration.get('dropped'))} parents gave none."
         )
+    return said
+
+
+def _tell_failures(iteration: Iteration) -> list[str]:
+    said = []
+    for phase, ended in (iteration.get("endings") or {}).items():
+        if ended["failed"]:
+            reasons = "; ".join(f"{row['failed']:,} x {row['reason']}" for row in ended["reasons"])
+            said.append(f"{ended['failed']:,} of {ended['items']:,} failed in {phase}: {reasons}.")
     return said
 
 

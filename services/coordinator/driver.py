@@ -4,6 +4,8 @@ In: the state in Postgres. Out: tasks in the queue, jobs at the trainer, the nex
 """
 
 import asyncio
+import os
+import socket
 from collections.abc import Awaitable, Callable
 
 from redis.exceptions import RedisError
@@ -12,16 +14,17 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.coordinator.clients import Services
 from services.coordinator.database import is_passing
-from services.coordinator.leadership import LeadershipLost, heartbeat, leadership
+from services.coordinator.leadership import Leader, LeadershipLost, heartbeat, leadership
 from services.coordinator.outgoing import ItemFailed, Unreadable, Waiting
+from services.coordinator.phases.asking import ask, ending, is_to_be_asked
 from services.coordinator.phases.drive import Drive, Office, Outcome, RunFailed
 from services.coordinator.phases.selecting import selecting
 from services.coordinator.phases.tasked import assessing, augmenting, evaluating, teaching
 from services.coordinator.phases.training import pretraining, training
 from services.coordinator.queue import Queue, end_if_cancelled, patiently
-from services.coordinator.repositories import iterations, planning, pools, runs
+from services.coordinator.repositories import event_log, iterations, planning, pools, runs
 from services.coordinator.settings import CoordinatorSettings
-from services.coordinator.states import RESTING, Phase, first_phase, next_phase
+from services.coordinator.states import RESTING, TASKED, Phase, Step, first_phase, step
 from services.coordinator.trainer import Trainer
 from shared import logs
 from shared.masking import mask
@@ -49,7 +52,7 @@ async def drive(
     while True:
         try:
             async with leadership(engine) as (leader, lock), asyncio.TaskGroup() as group:
-                log.info("leading", epoch=leader.epoch)
+                await _announce(leader)
                 group.create_task(heartbeat(lock))
                 group.create_task(_lead(Office(leader, queue, services, trainer, settings)))
         except* (LeadershipLost, SQLAlchemyError) as lost:
@@ -58,6 +61,14 @@ async def drive(
             log.error("driver_failed", exc_info=unexpected)
         end_if_cancelled()  # a group of tasks that ends with errors has swallowed it
         await asyncio.sleep(ELECTION_PAUSE_S)
+
+
+async def _announce(leader: Leader) -> None:
+    """The first thing that a leader writes: from here on its predecessor's writes are refused."""
+    log.info("leading", epoch=leader.epoch)
+    async with leader.transaction() as c:
+        who = f"{socket.gethostname()}, process {os.getpid()}"
+        await event_log.record(c, None, "leader", who, epoch=leader.epoch)
 
 
 async def _lead(office: Office) -> None:
@@ -91,7 +102,7 @@ async def _drive_run(drive: Drive) -> None:
             iteration = await iterations.newest(c, drive.run_id)
         if run is None:
             return
-        drive.take(run)
+        drive.take(run, iteration)
         if run["status"] != "running" and not run["holds_lease"]:
             return
         pause_s = await _look(drive, iteration)
@@ -128,6 +139,7 @@ async def _look(drive: Drive, iteration: JsonObject | None) -> float:
 async def _start(drive: Drive) -> None:
     """Iteration 0, and the data set's instructions as the first pool."""
     async with drive.office.leader.transaction() as c:
+        await runs.hold(c, drive.run_id)
         await pools.seed(c, drive.run_id, drive.run["dataset"])
         await iterations.start(c, drive.run_id, 0, first_phase(0, drive.plan))
 
@@ -138,31 +150,49 @@ async def _step(drive: Drive, iteration: JsonObject) -> bool:
     outcome = Outcome.OVER if phase in RESTING else await PHASES[phase](drive, iteration)
     if outcome is Outcome.GOES_ON:
         return False
-    after: Phase | None = "complete"
-    if outcome is Outcome.OVER:
-        after = next_phase(iteration["number"], phase, drive.plan)
-    if after is None or after in RESTING:
+    ended = None
+    if phase in TASKED:
+        ended = await ending(drive, iteration)
+        if is_to_be_asked(ended, drive.config.max_failed_share):
+            await ask(drive, iteration, ended)
+            return False
+    way_on = step(iteration["number"], phase, drive.plan, exhausted=outcome is Outcome.EXHAUSTED)
+    if way_on.phase is None or way_on.phase in RESTING:
         await drive.release()
-    await _move(drive, iteration["number"], phase, after, exhausted=outcome is Outcome.EXHAUSTED)
+    return await _move(drive, iteration, way_on, ended)
+
+
+async def _move(drive: Drive, iteration: JsonObject, way_on: Step, ended: JsonObject | None) -> bool:
+    """Into the next phase, into the next iteration, or to the run's end; one transaction.
+
+    False where the run was stopped, or its phase is not over any more.
+    """
+    number, before = iteration["number"], iteration["phase"]
+    async with drive.office.leader.transaction() as c:
+        if await runs.hold(c, drive.run_id) != "running":
+            return False
+        if way_on.phase is not None:
+            retries = iteration["retries"]
+            if not await iterations.move(
+                c, drive.run_id, number, before, way_on.phase, retries=retries, ended=ended
+            ):
+                return False
+            await planning.forget(c, drive.run_id, number, before)
+            await runs.set_progress(c, drive.run_id, {})
+        if way_on.ends is not None:
+            await runs.end(c, drive.run_id, way_on.ends, _why_exhausted(iteration, way_on))
+        if way_on.begins is not None:
+            await iterations.start(c, drive.run_id, number + 1, way_on.begins)
+    log.info("phase_over", run_id=drive.run_id, iteration=number, phase=before, next=way_on.phase)
+    drive.forget_shown()
     return True
 
 
-async def _move(drive: Drive, number: int, before: Phase, after: Phase | None, *, exhausted: bool) -> None:
-    """Into the next phase, into the next iteration, or to the run's end; one transaction."""
-    log.info("phase_over", run_id=drive.run_id, iteration=number, phase=before, next=after)
-    drive.forget_shown()
-    async with drive.office.leader.transaction() as c:
-        if after is not None:
-            await iterations.move(c, drive.run_id, number, before, after)
-            await planning.forget(c, drive.run_id, number, before)
-            await runs.set_progress(c, drive.run_id, {})
-        if exhausted:
-            reason = f"iteration {number}: nothing was {'selected' if before == 'selecting' else 'accepted'}"
-            await runs.end(c, drive.run_id, "exhausted", reason)
-        elif after is None and number >= drive.run["target"]:
-            await runs.end(c, drive.run_id, "finished")
-        elif after in {None, "complete"}:
-            await iterations.start(c, drive.run_id, number + 1, first_phase(number + 1, drive.plan))
+def _why_exhausted(iteration: JsonObject, way_on: Step) -> str | None:
+    if way_on.ends != "exhausted":
+        return None
+    what = "selected" if iteration["phase"] == "selecting" else "accepted"
+    return f"iteration {iteration['number']}: nothing was {what}"
 
 
 async def _stop(drive: Drive, iteration: JsonObject | None) -> None:

@@ -109,6 +109,12 @@ class RunConfig(Section):
     pretraining: PretrainingConfig | None = None
     evaluation: EvaluationConfig | None = None
     early_stop: EarlyStopConfig = EarlyStopConfig()
+    max_failed_share: float | None = Field(
+        0.02,
+        ge=0,
+        le=1,
+        description="of a phase's items; where more failed the run is paused and asks; null: never",
+    )
     currency: str = Field("USD", min_length=1, max_length=8, description="label of prices and budget")
     budget: BudgetConfig | None = Field(None, description="default: no limit")
 

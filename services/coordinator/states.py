@@ -1,6 +1,7 @@
-"""The names of every state, and the one table that says which may follow which. Pure.
+"""The names of every state, and the tables that say which may follow which. Pure.
 
 Run: created -> running <-> paused, and its ends. Iteration: its phases in order; 0 is the start measurement.
+Task: one image in one phase, as the queue and the workers see it.
 """
 
 from dataclasses import dataclass
@@ -31,6 +32,26 @@ RUN_TRANSITIONS: dict[RunStatus, frozenset[RunStatus]] = {
     "exhausted": frozenset(),
     "cancelled": frozenset(),
 }
+PHASE_TRANSITIONS: dict[Phase, frozenset[Phase]] = {
+    "pretraining": frozenset({"evaluating", "complete"}),
+    "teaching": frozenset({"training"}),
+    "training": frozenset({"evaluating", "trained", "assessing"}),
+    "evaluating": frozenset({"trained", "assessing", "complete"}),
+    "trained": frozenset({"assessing"}),  # asked for more trainings
+    "assessing": frozenset({"selecting"}),
+    "selecting": frozenset({"augmenting", "complete"}),  # complete: nothing was selected
+    "augmenting": frozenset({"complete"}),
+    "complete": frozenset(),
+}
+TASK_TRANSITIONS: dict[TaskState, frozenset[TaskState]] = {
+    "todo": frozenset({"published", "leased"}),
+    "published": frozenset(
+        {"leased", "todo"}
+    ),  # todo: the queue was lost, or the task is not wanted just now
+    "leased": frozenset({"done", "failed", "todo", "published", "leased"}),  # the last two: its lease ran out
+    "done": frozenset({"todo"}),  # planned again, because its image still lacks something
+    "failed": frozenset({"todo"}),  # its failures are tried again
+}
 START_PHASES: tuple[Phase, ...] = ("pretraining", "evaluating", "complete")
 LOOP_PHASES: tuple[Phase, ...] = (
     "teaching",
@@ -43,6 +64,8 @@ LOOP_PHASES: tuple[Phase, ...] = (
     "complete",
 )
 RESTING: frozenset[Phase] = frozenset({"trained", "complete"})
+TASKED: frozenset[Phase] = frozenset({"teaching", "evaluating", "assessing", "augmenting"})
+UNTRAINED: frozenset[Phase] = frozenset({"pretraining", "teaching", "training", "evaluating"})
 
 
 @dataclass(frozen=True)
@@ -54,11 +77,37 @@ class Plan:
     target: int  # trainings asked for
 
 
+@dataclass(frozen=True)
+class Step:
+    """What follows a phase that is over."""
+
+    phase: Phase | None  # the iteration's next; None: it stays where it rests
+    begins: Phase | None = None  # of the next iteration, which begins now
+    ends: RunStatus | None = None  # of the run
+
+
 def check_transition(before: RunStatus, after: RunStatus) -> None:
     """Conflict where a run may not go from one status to the other."""
     if after not in RUN_TRANSITIONS[before]:
         allowed = ", ".join(sorted(RUN_TRANSITIONS[before])) or "nothing"
         raise Conflict(f"the run is {before}; from there it can become {allowed}, not {after}")
+
+
+def check_phase(before: Phase, after: Phase) -> None:
+    """An iteration goes forward only; anything else is our own mistake."""
+    assert after in PHASE_TRANSITIONS[before], f"no iteration goes from {before} to {after}"
+
+
+def step(number: int, phase: Phase, plan: Plan, *, exhausted: bool = False) -> Step:
+    """The way on from a phase that is over: the next phase, the next iteration, or the run's end."""
+    if exhausted:
+        return Step("complete", ends="exhausted")
+    after = next_phase(number, phase, plan)
+    if after is None and number >= plan.target:
+        return Step(None, ends="finished")
+    if after in {None, "complete"}:
+        return Step(after, begins=first_phase(number + 1, plan))
+    return Step(after)
 
 
 def first_phase(number: int, plan: Plan) -> Phase:

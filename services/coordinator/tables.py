@@ -6,7 +6,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, ForeignKey, Index, Text, func
+from sqlalchemy import BigInteger, DateTime, ForeignKey, Identity, Index, Text, func
 from sqlalchemy.dialects.postgresql import DOUBLE_PRECISION, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -79,6 +79,8 @@ class Run(Table):
     holds_lease: Mapped[bool] = mapped_column(server_default="false")
     progress: Mapped[dict[str, Any]]
     reason: Mapped[str | None]  # why it ended as it did
+    parent_run: Mapped[str | None] = mapped_column(ForeignKey("runs.id"))
+    branched_from: Mapped[int | None]  # the parent's iteration
     created_at: Mapped[datetime] = _now()
     updated_at: Mapped[datetime] = _now()
 
@@ -118,6 +120,23 @@ class Iteration(Table):
     rejected: Mapped[int | None]  # attempts turned away as invalid or not novel
     heldout_accuracy: Mapped[float | None]
     heldout_by_kind: Mapped[dict[str, Any] | None]
+    endings: Mapped[dict[str, Any]] = mapped_column(server_default="{}")  # by phase, see `failures.ending`
+    retries: Mapped[int] = mapped_column(
+        server_default="0"
+    )  # how often a present phase's failures were forgotten
+
+
+class EventLog(Table):
+    """Every change of state, with time and cause. A trigger refuses to change or delete what is written."""
+
+    __tablename__ = "event_log"
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"))
+    action: Mapped[str]
+    cause: Mapped[str]
+    detail: Mapped[dict[str, Any]]
+    __table_args__ = (Index("event_log_by_run", "run_id", "id"),)
 
 
 class Instruction(Table):

@@ -95,7 +95,8 @@ async def test_each_instruction_is_answered_once_by_one_of_three(
         first = EngineSpec(base_url=urls[0], model="scripted", kind="scripted")
         second = EngineSpec(base_url=urls[1], model="embedded", key_name=KEY_NAME)
         third = EngineSpec(base_url=urls[2], model=NAME, kind="vllm")
-        run_id = await place.begin(trainings=1, teacher={"engine": first.model_dump()})
+        engine = {"engine": first.model_dump()}
+        run_id = await place.begin(trainings=1, teacher=engine, max_failed_share=None)
         for num_answered, gate, successor in ((1, gates[0], second), (2, gates[1], third)):
             await place.wait(run_id, partial(has_answered, num_answered * HELD_AFTER))
             await swap(place, run_id, successor)

@@ -2,14 +2,14 @@
 prices and budget.
 """
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.coordinator.api.frame import Desk, answer, run_or_404
+from services.coordinator.api.frame import Desk, answer, asked_by, run_or_404
 from services.coordinator.api.probing import check_engine, has_pictures
 from services.coordinator.api.usage import run_view
-from services.coordinator.repositories import iterations, outcomes, planning, runs
+from services.coordinator.repositories import event_log, iterations, outcomes, planning, runs
 from services.coordinator.run_config import Price, RunConfig
 from shared.errors import Conflict
 from shared.types import EngineSpec, JsonObject, Role
@@ -49,7 +49,7 @@ def router(desk: Desk) -> APIRouter:
     routes = APIRouter(prefix="/v1/runs", tags=["runs"])
 
     @routes.patch("/{run_id}")
-    async def change(run_id: str, asked: RunChange) -> Response:
+    async def change(run_id: str, asked: RunChange, request: Request) -> Response:
         """A teacher's or augmentor's swap counts from the next task, an assessor's from the next assessment."""
         async with desk.engine.connect() as c:
             run = await run_or_404(c, run_id)
@@ -60,8 +60,8 @@ def router(desk: Desk) -> APIRouter:
         async with desk.engine.begin() as c:
             run = await run_or_404(c, run_id, for_update=True)
             _check(run, asked)
-            await _change_engines(c, run_id, asked)
-            await _change_costs(c, run, asked)
+            await _change_engines(c, run_id, asked, asked_by(request))
+            await _change_costs(c, run, asked, asked_by(request))
             return answer(await run_view(c, run_id))
 
     return routes
@@ -72,24 +72,33 @@ def _check(run: JsonObject, asked: RunChange) -> None:
         raise Conflict(f"run {run['id']} is {run['status']}; only a run that can go on takes another engine")
 
 
-async def _change_engines(c: AsyncConnection, run_id: str, asked: RunChange) -> None:
+async def _change_engines(c: AsyncConnection, run_id: str, asked: RunChange, cause: str) -> None:
     if asked.restart_assessment:
-        await _restart_assessment(c, run_id)
+        await _restart_assessment(c, run_id, cause)
     specs = {role: None if spec is None else spec.model_dump() for role, spec in asked.endpoints.items()}
     if specs:
-        await runs.set_engines(c, run_id, specs)
+        await runs.set_engines(c, run_id, specs, cause)
 
 
-async def _change_costs(c: AsyncConnection, run: JsonObject, asked: RunChange) -> None:
+async def _change_costs(c: AsyncConnection, run: JsonObject, asked: RunChange, cause: str) -> None:
     before = RunConfig.model_validate(run["config"])
-    if (after := asked.config(before)) != before:
-        await runs.set_config(c, run["id"], after.model_dump())
+    after = asked.config(before)
+    if after == before:
+        return
+    await runs.set_config(c, run["id"], after.model_dump())
+    if after.prices() != before.prices():
+        prices = {role: price.model_dump() for role, price in after.prices().items()}
+        await event_log.record(c, run["id"], "prices_changed", cause, prices=prices)
+    if after.budget != before.budget:
+        limit = after.budget.limit if after.budget else None
+        await event_log.record(c, run["id"], "budget_changed", cause, limit=limit, currency=after.currency)
 
 
-async def _restart_assessment(c: AsyncConnection, run_id: str) -> None:
+async def _restart_assessment(c: AsyncConnection, run_id: str, cause: str) -> None:
     iteration = await iterations.newest(c, run_id)
     if iteration is None or iteration["phase"] != "assessing":
         phase = "not started" if iteration is None else iteration["phase"]
         raise Conflict(f"run {run_id} is {phase}; an assessment can begin anew only while it goes on")
     await planning.forget(c, run_id, iteration["number"], "assessing")
     await outcomes.forget_verdicts(c, run_id, iteration["number"])
+    await event_log.record(c, run_id, "assessment_restarted", cause, iteration=iteration["number"])

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from fastapi import Response
+from fastapi import Request, Response
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.coordinator.clients import Services
@@ -45,3 +45,8 @@ async def run_or_404(c: AsyncConnection, run_id: str, *, for_update: bool = Fals
     if run is None:
         raise NotFound(f"there is no run {run_id!r}; GET /v1/runs lists them", code="run_not_found")
     return run
+
+
+def asked_by(request: Request) -> str:
+    """The cause of a change that somebody asked for: the name of the key that the request came with."""
+    return f"asked for by {request.scope.get('comd_caller', 'api')}"

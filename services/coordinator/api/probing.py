@@ -1,4 +1,4 @@
-"""Probes the engine that a person wants behind a role, the way by which it will be asked."""
+"""Checks what a person wants a run to work with: engines by the way they will be asked, data sets by purpose."""
 
 import asyncio
 import base64
@@ -6,11 +6,12 @@ import io
 from functools import lru_cache
 
 from PIL import Image
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.coordinator.clients import Services
 from services.coordinator.outgoing import ItemFailed, Unreadable, Waiting
 from services.coordinator.repositories import datasets
+from services.coordinator.run_config import RunConfig
 from shared.errors import Unprocessable
 from shared.types import EngineSpec
 
@@ -47,3 +48,20 @@ def _picture() -> str:
     file = io.BytesIO()
     Image.new("RGB", (64, 64), "grey").save(file, "PNG")
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+async def check_datasets(c: AsyncConnection, dataset: str, config: RunConfig) -> None:
+    wanted = {"instruct": dataset}
+    if config.pretraining:
+        wanted["pretrain"] = config.pretraining.dataset
+    if config.evaluation:
+        wanted["evaluation"] = config.evaluation.dataset
+    for purpose, name in wanted.items():
+        found = await datasets.get(c, name)
+        if found is None:
+            raise Unprocessable(f"there is no data set {name!r}; register it first (comd data import)")
+        if found["purpose"] != purpose:
+            raise Unprocessable(
+                f"data set {name!r} was registered with the purpose {found['purpose']!r}, "
+                f"but {purpose!r} is needed here; register it again under another name with that purpose"
+            )

@@ -1,21 +1,20 @@
-"""`/v1/runs`: create, look, ask for trainings, pause, resume, cancel."""
+"""`/v1/runs`: create and look; the rest of a run's routes are beside this file."""
 
 import secrets
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.coordinator.api.frame import Desk, answer, run_or_404
-from services.coordinator.api.probing import check_engine, has_pictures
+from services.coordinator.api import branching, control, history
+from services.coordinator.api.frame import Desk, answer, asked_by, run_or_404
+from services.coordinator.api.probing import check_datasets, check_engine, has_pictures
 from services.coordinator.api.usage import of_iteration, run_view, usage_of_run
 from services.coordinator.events import follow
-from services.coordinator.repositories import datasets, iterations, runs
-from services.coordinator.run_config import RunConfig, parse_run_config
-from services.coordinator.states import RunStatus, check_transition
-from shared.errors import Conflict, NotFound, Unprocessable
+from services.coordinator.repositories import iterations, runs
+from services.coordinator.run_config import parse_run_config
+from shared.errors import NotFound
 
 
 class Asked(BaseModel):
@@ -28,21 +27,19 @@ class RunRequest(Asked):
     config: dict[str, Any] = Field(default_factory=dict)
 
 
-class MoreTrainings(Asked):
-    count: int | None = Field(None, ge=1, le=1000, description="default: the configuration's `trainings`")
-
-
 def router(desk: Desk) -> APIRouter:
     routes = APIRouter(prefix="/v1/runs", tags=["runs"])
     _add_creation(routes, desk)
     _add_views(routes, desk)
-    _add_control(routes, desk)
+    control.add_control(routes, desk)
+    history.add_history(routes, desk)
+    branching.add_branching(routes, desk)
     return routes
 
 
 def _add_creation(routes: APIRouter, desk: Desk) -> None:
     @routes.post("")
-    async def create(asked: RunRequest) -> Response:
+    async def create(asked: RunRequest, request: Request) -> Response:
         config = parse_run_config(asked.config)
         engines = {role: spec.model_dump() for role, spec in config.engines().items()}
         with_picture = await has_pictures(desk.engine, asked.dataset)
@@ -50,8 +47,10 @@ def _add_creation(routes: APIRouter, desk: Desk) -> None:
             await check_engine(desk.services, role, spec, with_picture=with_picture)
         run_id = f"run-{secrets.token_hex(6)}"
         async with desk.engine.begin() as c:
-            await _check_datasets(c, asked.dataset, config)
-            await runs.create(c, run_id, asked.name, asked.dataset, config.model_dump(), engines)
+            await check_datasets(c, asked.dataset, config)
+            await runs.create(
+                c, run_id, asked.name, asked.dataset, config.model_dump(), engines, asked_by(request)
+            )
             return answer(await run_view(c, run_id), 201)
 
 
@@ -95,75 +94,3 @@ def _add_views(routes: APIRouter, desk: Desk) -> None:
             media_type="text/event-stream",
             headers={"cache-control": "no-store", "x-accel-buffering": "no"},
         )
-
-
-def _add_control(routes: APIRouter, desk: Desk) -> None:
-    """Ask for trainings, pause, resume, cancel."""
-
-    @routes.post("/{run_id}/iterations")
-    async def start(
-        run_id: str, asked: MoreTrainings, idempotency_key: Annotated[str | None, Header()] = None
-    ) -> Response:
-        """Adds trainings to the target and starts. The same Idempotency-Key again changes nothing."""
-        async with desk.engine.begin() as c:
-            run = await run_or_404(c, run_id, for_update=True)
-            count = asked.count or RunConfig.model_validate(run["config"]).trainings
-            if idempotency_key is None or not await _is_repeat(c, run_id, idempotency_key, count):
-                if run["status"] != "running":
-                    check_transition(run["status"], "running")
-                    await runs.set_status(c, run_id, "running")
-                await runs.add_trainings(c, run_id, count)
-            return answer(await run_view(c, run_id), 202)
-
-    @routes.post("/{run_id}/pause")
-    async def pause(run_id: str) -> Response:
-        """Tasks in flight are given up; what is committed stays."""
-        return await _set(desk, run_id, "paused")
-
-    @routes.post("/{run_id}/resume")
-    async def resume(run_id: str) -> Response:
-        """A paused run goes on where it was; a failed one tries the step that failed again."""
-        return await _set(desk, run_id, "running")
-
-    @routes.post("/{run_id}/cancel")
-    async def cancel(run_id: str) -> Response:
-        """For good; what was found so far stays readable."""
-        return await _set(desk, run_id, "cancelled")
-
-
-async def _set(desk: Desk, run_id: str, status: RunStatus) -> Response:
-    async with desk.engine.begin() as c:
-        run = await run_or_404(c, run_id, for_update=True)
-        if run["status"] != status:
-            if status == "running" and run["status"] not in {"paused", "failed"}:
-                raise Conflict(f"run {run_id} is {run['status']}; only a paused or failed run can be resumed")
-            check_transition(run["status"], status)
-            await runs.set_status(c, run_id, status)
-        return answer(await run_view(c, run_id))
-
-
-async def _is_repeat(c: AsyncConnection, run_id: str, key: str, count: int) -> bool:
-    body = {"count": count}
-    known = await runs.honoured(c, run_id, key)
-    if known is None:
-        await runs.honour(c, run_id, key, body)
-    elif known != body:
-        raise Conflict(f"Idempotency-Key {key!r} was used for another request ({known})")
-    return known is not None
-
-
-async def _check_datasets(c: AsyncConnection, dataset: str, config: RunConfig) -> None:
-    wanted = {"instruct": dataset}
-    if config.pretraining:
-        wanted["pretrain"] = config.pretraining.dataset
-    if config.evaluation:
-        wanted["evaluation"] = config.evaluation.dataset
-    for purpose, name in wanted.items():
-        found = await datasets.get(c, name)
-        if found is None:
-            raise Unprocessable(f"there is no data set {name!r}; register it first (comd data import)")
-        if found["purpose"] != purpose:
-            raise Unprocessable(
-                f"data set {name!r} was registered with the purpose {found['purpose']!r}, "
-                f"but {purpose!r} is needed here; register it again under another name with that purpose"
-            )

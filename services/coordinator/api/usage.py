@@ -5,7 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.coordinator.api.frame import Desk, answer, run_or_404
 from services.coordinator.costs import in_currency
-from services.coordinator.repositories import runs, usage
+from services.coordinator.repositories import failures, runs, usage
 from services.coordinator.run_config import RunConfig
 from shared.types import JsonObject
 
@@ -40,10 +40,11 @@ async def usage_of_run(c: AsyncConnection, run: JsonObject) -> JsonObject:
 
 
 async def run_view(c: AsyncConnection, run_id: str) -> JsonObject:
-    """A run as REST shows it: where it stands and what it used; NotFound where there is none."""
+    """A run as REST shows it: where it stands, what it used and what failed; NotFound where there is none."""
     used = await usage_of_run(c, await run_or_404(c, run_id))
     del used["iterations"]  # each is with its iteration
-    return {**(await runs.view(c, run_id) or {}), "usage": used}
+    failed = await failures.counts(c, run_id)
+    return {**(await runs.view(c, run_id) or {}), "usage": used, "failures": failed}
 
 
 def of_iteration(found: JsonObject, number: int) -> JsonObject:

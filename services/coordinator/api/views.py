@@ -1,14 +1,16 @@
 """Views for people: one instruction's life, a run's report, a picture."""
 
+from collections.abc import Iterator
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.coordinator.api.frame import Desk, answer, public, run_or_404
+from services.coordinator.api.history import add_log
 from services.coordinator.api.usage import of_iteration, usage_of_run
 from services.coordinator.merge import picture_of
-from services.coordinator.repositories import iterations, pools, reports
+from services.coordinator.repositories import failures, iterations, pools, reports
 from shared.errors import BadRequest, NotFound
 from shared.images import media_type
 from shared.types import JsonObject
@@ -29,13 +31,16 @@ SUMMARY = (
     "heldout_accuracy",
     "heldout_by_kind",
     "seconds",
+    "endings",
     "checkpoint",
 )
+RUN_SUMMARY = ("id", "name", "dataset", "status", "target", "config", "reason", "parent_run", "branched_from")
 UNJUDGED_WARNING = 0.02
 
 
 def router(desk: Desk) -> APIRouter:
     routes = APIRouter(prefix="/v1", tags=["views"])
+    add_log(routes, desk)
 
     @routes.get("/runs/{run_id}/instructions/{instruction_id}")
     async def instruction(run_id: str, instruction_id: str) -> Response:
@@ -85,7 +90,7 @@ async def _report(c: AsyncConnection, run: JsonObject, num_examples: int) -> Jso
     histograms = await reports.histograms(c, run["id"])
     usage = await usage_of_run(c, run)
     return {
-        "run": {key: run[key] for key in ("id", "name", "dataset", "status", "target", "config", "reason")},
+        "run": {key: run[key] for key in RUN_SUMMARY},
         "start_accuracy": start,
         "final_accuracy": accuracies[-1] if accuracies else None,
         "tau": run["config"]["tau"],
@@ -99,7 +104,8 @@ async def _report(c: AsyncConnection, run: JsonObject, num_examples: int) -> Jso
             for row in rows
         ],
         "examples": [_example(row) for row in await reports.examples(c, run["id"], num_examples)],
-        "warnings": [warning for row in rows if (warning := _warning(row))],
+        "failures": await failures.counts(c, run["id"]),
+        "warnings": [warning for row in rows for warning in _warnings(row)],
     }
 
 
@@ -119,8 +125,10 @@ def _example(row: JsonObject) -> JsonObject:
     return public({**row, "image": picture_of(row["image"])})
 
 
-def _warning(row: JsonObject) -> str | None:
+def _warnings(row: JsonObject) -> Iterator[str]:
     if row["unjudged"] and row["cache_pool"] and row["unjudged"] > UNJUDGED_WARNING * row["cache_pool"]:
         share = 100 * row["unjudged"] / row["cache_pool"]
-        return f"iteration {row['number']}: {row['unjudged']} instructions ({share:.1f} %) are unjudged"
-    return None
+        yield f"iteration {row['number']}: {row['unjudged']} instructions ({share:.1f} %) are unjudged"
+    for phase, ended in row["endings"].items():
+        if ended["failed"]:
+            yield f"iteration {row['number']}, {phase}: {ended['failed']} of {ended['items']} failed"

@@ -61,6 +61,7 @@ class Drive:
     config: RunConfig = field(default_factory=RunConfig)
     published_generation: int = NEVER_PUBLISHED
     students_done: int | None = None  # the iteration whose student answers are all there
+    _retries: int = 0
     _count_pause: float = PROGRESS_S
     _lease_seen: float = 0.0
     _counted: deque[tuple[float, int]] = field(default_factory=deque)
@@ -68,9 +69,12 @@ class Drive:
     _shown: JsonObject = field(default_factory=dict)
     _shown_at: float = 0.0
 
-    def take(self, run: JsonObject) -> None:
-        """What the database says of the run just now."""
+    def take(self, run: JsonObject, iteration: JsonObject | None) -> None:
+        """What the database says of the run just now. After a retry the student may be needed again."""
         self.run, self.config = run, RunConfig.model_validate(run["config"])
+        retries = iteration["retries"] if iteration else 0
+        if retries != self._retries:
+            self.students_done, self._retries = None, retries
 
     @property
     def plan(self) -> Plan:

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.coordinator.costs import in_nanos
 from services.coordinator.matching import accuracy_by_kind
 from services.coordinator.phases.drive import NEVER_PUBLISHED, Drive, Outcome
-from services.coordinator.repositories import budgets, iterations, outcomes, planning, work
+from services.coordinator.repositories import budgets, iterations, outcomes, planning, runs, work
 from shared import logs
 from shared.types import JsonObject
 
@@ -121,8 +121,9 @@ async def _fix_judge(drive: Drive, number: int) -> None:
     identity = await drive.office.services.identity("assessor", engine, fresh=True)
     judge = {**identity.model_dump(), "engine": None if engine is None else engine.model_dump()}
     async with drive.office.leader.transaction() as c:
+        await runs.hold(c, drive.run_id)
         await outcomes.leave_unanswered_unjudged(c, drive.run_id, number)
-        await iterations.record(c, drive.run_id, number, judge=judge)
+        await iterations.fix_judge(c, drive.run_id, number, judge)
 
 
 async def _students_lack(drive: Drive, number: int, checkpoint: str) -> bool:

@@ -5,16 +5,18 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.coordinator.database import to_json
+from services.coordinator.repositories import event_log
 from services.coordinator.repositories.rows import execute, fetch, fetch_one
-from services.coordinator.states import Phase
+from services.coordinator.repositories.runs import SYSTEM
+from services.coordinator.states import Phase, check_phase
 from shared.types import JsonObject
 
 COLUMNS = (
     "number, phase, phase_started_at, created_at, seconds, tuning_pool, cache_pool, job_id, checkpoint, "
     "train_loss, training, judge, difficult, easy, unjudged, mean_difficulty, accepted, dropped, "
-    "rejected, heldout_accuracy, heldout_by_kind"
+    "rejected, heldout_accuracy, heldout_by_kind, endings, retries"
 )
-JSON_COLUMNS = {"training", "judge", "heldout_by_kind"}
+JSON_COLUMNS = {"training", "judge", "heldout_by_kind", "endings"}
 
 
 async def newest(c: AsyncConnection, run_id: str) -> JsonObject | None:
@@ -42,7 +44,7 @@ async def everything(c: AsyncConnection, run_id: str) -> list[JsonObject]:
 
 async def start(c: AsyncConnection, run_id: str, number: int, phase: Phase) -> None:
     """A new iteration; from the first on its tuning pool is there already, and is counted."""
-    await execute(
+    row = await fetch_one(
         c,
         """
         INSERT INTO iterations (run_id, number, phase, tuning_pool, cache_pool)
@@ -50,7 +52,86 @@ async def start(c: AsyncConnection, run_id: str, number: int, phase: Phase) -> N
             CASE WHEN :number > 0 THEN count(*) FILTER (WHERE born_in = :number) END,
             CASE WHEN :number > 0 THEN count(*) END
         FROM instructions WHERE run_id = :run_id AND born_in <= :number
-        ON CONFLICT DO NOTHING
+        ON CONFLICT DO NOTHING RETURNING tuning_pool, cache_pool
+        """,
+        run_id=run_id,
+        number=number,
+        phase=phase,
+    )
+    if row is not None:
+        await event_log.record(c, run_id, "iteration_begun", SYSTEM, iteration=number, phase=phase, **row)
+
+
+async def move(
+    c: AsyncConnection,
+    run_id: str,
+    number: int,
+    before: Phase,
+    after: Phase,
+    *,
+    retries: int,
+    ended: JsonObject | None = None,
+) -> bool:
+    """Into the next phase; the seconds of the one that is over are kept, and how it `ended`.
+
+    False where it is not over after all: somebody asked for its failures again, or began its assessment anew
+    (`retries`), since the driver looked.
+    """
+    check_phase(before, after)
+    row = await fetch_one(
+        c,
+        """
+        WITH over AS (
+            SELECT round(CAST(extract(epoch FROM now() - phase_started_at) AS numeric), 3) AS seconds
+            FROM iterations WHERE run_id = :run_id AND number = :number
+        )
+        UPDATE iterations SET phase = :after, phase_started_at = now(),
+            seconds = CASE WHEN :before IN ('trained', 'complete') THEN iterations.seconds ELSE iterations.seconds
+                || jsonb_build_object(CAST(:before AS text), over.seconds) END,
+            endings = endings || CAST(:endings AS jsonb)
+        FROM over
+        WHERE run_id = :run_id AND number = :number AND phase = :before AND retries = :retries
+        RETURNING CAST(over.seconds AS double precision) AS seconds
+        """,
+        run_id=run_id,
+        number=number,
+        before=before,
+        after=after,
+        retries=retries,
+        endings=to_json({before: ended} if ended else {}),
+    )
+    if row is not None:
+        moved = {"iteration": number, "before": before, "phase": after, "ending": ended}
+        await event_log.record(c, run_id, "phase_moved", SYSTEM, **moved, **row)
+    return row is not None
+
+
+async def note_ending(
+    c: AsyncConnection, run_id: str, number: int, phase: Phase, ended: JsonObject, *, retries: int
+) -> bool:
+    """How a phase ended, while it is still the iteration's; False as with `move`."""
+    num_rows = await execute(
+        c,
+        """
+        UPDATE iterations SET endings = endings || CAST(:endings AS jsonb)
+        WHERE run_id = :run_id AND number = :number AND phase = :phase AND retries = :retries
+        """,
+        run_id=run_id,
+        number=number,
+        phase=phase,
+        retries=retries,
+        endings=to_json({phase: ended}),
+    )
+    return num_rows == 1
+
+
+async def renew(c: AsyncConnection, run_id: str, number: int, phase: Phase) -> None:
+    """The phase lacks results again: whoever found that it is over has to look once more."""
+    await execute(
+        c,
+        """
+        UPDATE iterations SET retries = retries + 1, endings = endings - CAST(:phase AS text)
+        WHERE run_id = :run_id AND number = :number
         """,
         run_id=run_id,
         number=number,
@@ -58,26 +139,10 @@ async def start(c: AsyncConnection, run_id: str, number: int, phase: Phase) -> N
     )
 
 
-async def move(c: AsyncConnection, run_id: str, number: int, before: Phase, after: Phase) -> None:
-    """Into the next phase; the seconds of the one that is over are kept.
-
-    Not out of an assessment that somebody had begun anew just now: its verdicts are gone, its judge too.
-    """
-    await execute(
-        c,
-        """
-        UPDATE iterations SET phase = :after, phase_started_at = now(),
-            seconds = CASE WHEN :before IN ('trained', 'complete') THEN seconds ELSE seconds
-                || jsonb_build_object(CAST(:before AS text),
-                    round(CAST(extract(epoch FROM now() - phase_started_at) AS numeric), 3)) END
-        WHERE run_id = :run_id AND number = :number AND phase = :before
-            AND (phase <> 'assessing' OR judge IS NOT NULL)
-        """,
-        run_id=run_id,
-        number=number,
-        before=before,
-        after=after,
-    )
+async def fix_judge(c: AsyncConnection, run_id: str, number: int, judge: JsonObject) -> None:
+    """The one judge of the iteration's whole assessment."""
+    await record(c, run_id, number, judge=judge)
+    await event_log.record(c, run_id, "judge_fixed", SYSTEM, iteration=number, judge=judge)
 
 
 async def record(c: AsyncConnection, run_id: str, number: int, **values: Any) -> None:

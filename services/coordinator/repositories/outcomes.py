@@ -2,7 +2,9 @@
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.coordinator.repositories.rows import execute, fetch, fetch_one, scalar
+from services.coordinator.repositories import iterations
+from services.coordinator.repositories.failures import NO_TEACHER_ANSWER
+from services.coordinator.repositories.rows import execute, fetch, fetch_one
 from services.coordinator.run_config import SelectionMode
 from shared.types import JsonObject
 
@@ -18,9 +20,9 @@ async def leave_unanswered_unjudged(c: AsyncConnection, run_id: str, iteration: 
     """Without a teacher's answer there is nothing to compare with."""
     return await execute(
         c,
-        """
+        f"""
         INSERT INTO verdicts (run_id, iteration, instruction_id, unjudged, reason, runs)
-        SELECT i.run_id, CAST(:iteration AS bigint), i.id, true, 'the teacher gave no answer', '[]'
+        SELECT i.run_id, CAST(:iteration AS bigint), i.id, true, '{NO_TEACHER_ANSWER}', '[]'
         FROM instructions i
         WHERE i.run_id = :run_id AND i.born_in <= :iteration AND NOT EXISTS (SELECT FROM bindings b
             WHERE b.run_id = i.run_id AND b.instruction_id = i.id AND b.role = 'teacher')
@@ -39,6 +41,7 @@ async def forget_verdicts(c: AsyncConnection, run_id: str, iteration: int) -> No
         "UPDATE iterations SET judge = NULL WHERE run_id = :run_id AND number = :iteration",
     ):
         await execute(c, statement, run_id=run_id, iteration=iteration)
+    await iterations.renew(c, run_id, iteration, "assessing")
 
 
 async def select(
@@ -143,18 +146,3 @@ async def heldout_results(c: AsyncConnection, run_id: str, iteration: int) -> li
         iteration=iteration,
     )
     return [(row["task_type"], row["correct"]) for row in rows]
-
-
-async def num_failures(c: AsyncConnection, run_id: str, iteration: int, phase: str) -> int:
-    return int(
-        await scalar(
-            c,
-            """
-            SELECT count(*) FROM failures
-            WHERE run_id = :run_id AND iteration = :iteration AND phase = :phase
-            """,
-            run_id=run_id,
-            iteration=iteration,
-            phase=phase,
-        )
-    )

@@ -6,11 +6,16 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.coordinator.database import to_json
-from services.coordinator.repositories.rows import execute, fetch, fetch_one, insert
-from services.coordinator.states import RunStatus
+from services.coordinator.repositories import event_log
+from services.coordinator.repositories.rows import execute, fetch, fetch_one, insert, scalar
+from services.coordinator.states import RunStatus, check_transition
 from shared.types import JsonObject
 
-COLUMNS = "id, name, dataset, config, engines, status, target, holds_lease, progress, reason, created_at, updated_at"
+COLUMNS = (
+    "id, name, dataset, config, engines, status, target, holds_lease, progress, reason, parent_run, branched_from, "
+    "created_at, updated_at"
+)
+SYSTEM = "the coordinator"  # the cause of what nobody asked for
 
 STAND = """
     coalesce((SELECT max(number) FROM iterations WHERE run_id = runs.id), 0) AS iteration,
@@ -19,7 +24,13 @@ STAND = """
 
 
 async def create(
-    c: AsyncConnection, run_id: str, name: str, dataset: str, config: JsonObject, engines: JsonObject
+    c: AsyncConnection,
+    run_id: str,
+    name: str,
+    dataset: str,
+    config: JsonObject,
+    engines: JsonObject,
+    cause: str = SYSTEM,
 ) -> None:
     await execute(
         c,
@@ -32,6 +43,9 @@ async def create(
         dataset=dataset,
         config=to_json(config),
         engines=to_json(engines),
+    )
+    await event_log.record(
+        c, run_id, "created", cause, status="created", name=name, dataset=dataset, config=config
     )
 
 
@@ -59,7 +73,23 @@ async def active(c: AsyncConnection) -> list[str]:
     return [row["id"] for row in rows]
 
 
-async def set_status(c: AsyncConnection, run_id: str, status: RunStatus, reason: str | None = None) -> None:
+async def hold(c: AsyncConnection, run_id: str) -> RunStatus:
+    """The run's status, which stays so until this transaction ends. Lock the run first, then what belongs to it."""
+    run = await fetch_one(c, "SELECT status FROM runs WHERE id = :id FOR NO KEY UPDATE", id=run_id)
+    assert run is not None, "a run is never deleted"
+    status: RunStatus = run["status"]
+    return status
+
+
+async def set_status(
+    c: AsyncConnection, run_id: str, status: RunStatus, reason: str | None = None, cause: str | None = None
+) -> None:
+    """The only way to another status: by the table of transitions, and with an entry in the log.
+
+    Conflict where the table has no such step. The cause is the reason where none is given.
+    """
+    before = await hold(c, run_id)
+    check_transition(before, status)
     await execute(
         c,
         "UPDATE runs SET status = :status, reason = :reason, updated_at = now() WHERE id = :id",
@@ -67,32 +97,33 @@ async def set_status(c: AsyncConnection, run_id: str, status: RunStatus, reason:
         status=status,
         reason=reason,
     )
+    begins = "started" if before in {"created", "finished"} else "resumed"
+    action = begins if status == "running" else status
+    await event_log.record(
+        c, run_id, action, cause or reason or SYSTEM, status=status, before=before, reason=reason
+    )
 
 
 async def end(c: AsyncConnection, run_id: str, status: RunStatus, reason: str | None = None) -> None:
     """A running run comes to its end; one that a person stopped meanwhile stays as it is."""
-    await execute(
-        c,
-        """
-        UPDATE runs SET status = :status, reason = :reason, updated_at = now(), progress = '{}'
-        WHERE id = :id AND status = 'running'
-        """,
-        id=run_id,
-        status=status,
-        reason=reason,
-    )
+    if await hold(c, run_id) == "running":
+        await set_status(c, run_id, status, reason)
+        await set_progress(c, run_id, {})
 
 
-async def add_trainings(c: AsyncConnection, run_id: str, count: int) -> None:
-    await execute(
+async def add_trainings(c: AsyncConnection, run_id: str, count: int, cause: str = SYSTEM) -> None:
+    target = await scalar(
         c,
-        "UPDATE runs SET target = target + :count, updated_at = now() WHERE id = :id",
+        "UPDATE runs SET target = target + :count, updated_at = now() WHERE id = :id RETURNING target",
         id=run_id,
         count=count,
     )
+    await event_log.record(c, run_id, "trainings_added", cause, count=count, target=target)
 
 
-async def set_engines(c: AsyncConnection, run_id: str, specs: Mapping[str, JsonObject | None]) -> None:
+async def set_engines(
+    c: AsyncConnection, run_id: str, specs: Mapping[str, JsonObject | None], cause: str = SYSTEM
+) -> None:
     """Engines by role; None gives a role its service's own again."""
     await execute(
         c,
@@ -105,6 +136,7 @@ async def set_engines(c: AsyncConnection, run_id: str, specs: Mapping[str, JsonO
         changed=list(specs),
         specs=to_json({role: spec for role, spec in specs.items() if spec is not None}),
     )
+    await event_log.record(c, run_id, "engines_swapped", cause, engines=dict(specs))
 
 
 async def set_config(c: AsyncConnection, run_id: str, config: JsonObject) -> None:

@@ -157,7 +157,7 @@ async def existing_texts(
         c,
         """
         SELECT image, text FROM instructions
-        WHERE run_id = :run_id AND born_in <= :iteration AND image = ANY(:images) ORDER BY id
+        WHERE run_id = :run_id AND born_in <= :iteration + 1 AND image = ANY(:images) ORDER BY id
         """,
         run_id=run_id,
         iteration=iteration,

@@ -1,0 +1,103 @@
+"""Control of a run: ask for trainings, pause, resume, cancel, retry. The log tells who asked for each."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.coordinator.api.frame import Desk, answer, asked_by, run_or_404
+from services.coordinator.api.usage import run_view
+from services.coordinator.repositories import event_log, failures, iterations, runs
+from services.coordinator.run_config import RunConfig
+from services.coordinator.states import RunStatus
+from shared.errors import Conflict
+from shared.types import JsonObject
+
+
+class MoreTrainings(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    count: int | None = Field(None, ge=1, le=1000, description="default: the configuration's `trainings`")
+
+
+def add_control(routes: APIRouter, desk: Desk) -> None:
+    @routes.post("/{run_id}/iterations")
+    async def start(
+        run_id: str,
+        asked: MoreTrainings,
+        request: Request,
+        idempotency_key: Annotated[str | None, Header()] = None,
+    ) -> Response:
+        """Adds trainings to the target and starts. The same Idempotency-Key again changes nothing."""
+        async with desk.engine.begin() as c:
+            run = await run_or_404(c, run_id, for_update=True)
+            count = asked.count or RunConfig.model_validate(run["config"]).trainings
+            if idempotency_key is None or not await _is_repeat(c, run_id, idempotency_key, count):
+                await runs.add_trainings(c, run_id, count, asked_by(request))
+                if run["status"] != "running":
+                    await runs.set_status(c, run_id, "running", cause=asked_by(request))
+            return answer(await run_view(c, run_id), 202)
+
+    @routes.post("/{run_id}/pause")
+    async def pause(run_id: str, request: Request) -> Response:
+        """No new call is begun; what is in flight is waited for and kept."""
+        return await _set(desk, run_id, "paused", asked_by(request))
+
+    @routes.post("/{run_id}/resume")
+    async def resume(run_id: str, request: Request) -> Response:
+        """A paused run goes on where it was; a failed one tries the step that failed again."""
+        return await _set(desk, run_id, "running", asked_by(request))
+
+    @routes.post("/{run_id}/cancel")
+    async def cancel(run_id: str, request: Request) -> Response:
+        """For good; what was found so far stays readable."""
+        return await _set(desk, run_id, "cancelled", asked_by(request))
+
+    @routes.post("/{run_id}/retry")
+    async def retry(run_id: str, request: Request) -> Response:
+        """What failed in the present phase is asked again; a run that was paused to ask about it goes on."""
+        async with desk.engine.begin() as c:
+            run = await run_or_404(c, run_id, for_update=True)
+            await _retry(c, run, asked_by(request))
+            return answer(await run_view(c, run_id))
+
+
+async def _retry(c: AsyncConnection, run: JsonObject, cause: str) -> None:
+    iteration = await iterations.newest(c, run["id"])
+    if run["status"] not in {"running", "paused"} or iteration is None:
+        raise Conflict(
+            f"run {run['id']} is {run['status']}; only a running or paused run can retry what failed"
+        )
+    number, phase = iteration["number"], iteration["phase"]
+    num_items = await failures.num_retryable(c, run["id"], number, phase)
+    if num_items == 0:
+        raise Conflict(
+            f"run {run['id']} is in iteration {number}, {phase}, and nothing failed there; what failed in an earlier "
+            "phase was gone on without and stays so (GET /v1/runs/{id}/failures lists it)"
+        )
+    await failures.forget(c, run["id"], number, phase)
+    await iterations.renew(c, run["id"], number, phase)
+    await event_log.record(c, run["id"], "retry", cause, iteration=number, phase=phase, items=num_items)
+    if run["status"] == "paused" and phase in iteration["endings"]:
+        await runs.set_status(c, run["id"], "running", cause=cause)
+
+
+async def _set(desk: Desk, run_id: str, status: RunStatus, cause: str) -> Response:
+    async with desk.engine.begin() as c:
+        run = await run_or_404(c, run_id, for_update=True)
+        if run["status"] != status:
+            if status == "running" and run["status"] not in {"paused", "failed"}:
+                raise Conflict(f"run {run_id} is {run['status']}; only a paused or failed run can be resumed")
+            await runs.set_status(c, run_id, status, cause=cause)
+        return answer(await run_view(c, run_id))
+
+
+async def _is_repeat(c: AsyncConnection, run_id: str, key: str, count: int) -> bool:
+    body = {"count": count}
+    known = await runs.honoured(c, run_id, key)
+    if known is None:
+        await runs.honour(c, run_id, key, body)
+    elif known != body:
+        raise Conflict(f"Idempotency-Key {key!r} was used for another request ({known})")
+    return known is not None

@@ -1,0 +1,43 @@
+"""The append-only log: every change of a run's state with its time and cause, in the transaction of the change.
+
+Entries of a run are written while its row is locked (`runs.hold`), so that a later one never shows before an
+earlier one to somebody who reads on from the last that he knows.
+"""
+
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.coordinator.database import to_json
+from services.coordinator.repositories.rows import execute, fetch
+from shared.types import JsonObject
+
+COLUMNS = "id, at, run_id, action, cause, detail"
+
+
+async def record(c: AsyncConnection, run_id: str | None, action: str, cause: str, **detail: Any) -> None:
+    """One entry; without a run it concerns the whole system."""
+    await execute(
+        c,
+        """
+        INSERT INTO event_log (run_id, action, cause, detail)
+        VALUES (:run_id, :action, :cause, CAST(:detail AS jsonb))
+        """,
+        run_id=run_id,
+        action=action,
+        cause=cause,
+        detail=to_json(detail),
+    )
+
+
+async def page(c: AsyncConnection, run_id: str | None, after: int, limit: int) -> list[JsonObject]:
+    """The oldest first, from behind the id `after`: of one run, or of all and of the system."""
+    of_run = "" if run_id is None else "run_id = :run_id AND"
+    given = {} if run_id is None else {"run_id": run_id}
+    return await fetch(
+        c,
+        f"SELECT {COLUMNS} FROM event_log WHERE {of_run} id > :after ORDER BY id LIMIT :limit",
+        after=after,
+        limit=limit,
+        **given,
+    )

@@ -1,0 +1,58 @@
+"""`comd run log | failures | retry | branch | watch | show` against a real coordinator."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from comd.commands import runs
+from tests.doubles.town import KEYS, Town, town
+
+
+@pytest.fixture
+async def place(
+    tmp_path: Path, postgres_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Town]:
+    async with town(tmp_path, postgres_url, redis_url) as place:
+        monkeypatch.setenv("COMD_URL", str(place.http.base_url))
+        monkeypatch.setenv("COMD_API_KEY", KEYS.api)
+        monkeypatch.setenv("COMD_INTERNAL_KEY", KEYS.internal)
+        yield place
+
+
+async def comd(*words: str) -> str:
+    """What `comd run ...` prints."""
+    result = await asyncio.to_thread(CliRunner().invoke, runs.app, list(words), catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return str(result.output)
+
+
+async def test_a_question_is_seen_and_answered_on_the_command_line(place: Town) -> None:
+    await place.set_faults({"kind": "garbage", "rate": 0.3, "role": "teacher"})
+    run_id = await place.begin(trainings=2, evaluation={"dataset": "heldout"})
+    watched = " ".join((await comd("watch", "run")).split())
+    assert "Run run is paused: iteration 1, teaching:" in watched
+    assert "`comd run retry run`, or go on without them with `comd run resume run`" in watched
+    listed = json.loads(await comd("failures", "run", "--json"))
+    said = await comd("failures", "run", "--phase", "teaching")
+    assert said.count("no readable reply") == len(listed) > 0
+    assert f"iteration 1, teaching: {len(listed)} failed calls" in said
+    assert f"{len(listed)} of 12 failed in teaching: " in await comd("show", "run")
+
+    await place.set_faults()
+    assert await comd("retry", "run") == "run run is running\n"
+    await place.wait_for_end(run_id)
+    assert await comd("failures", "run") == "nothing failed\n"
+    told = await comd("log", "run")
+    entries = json.loads(await comd("log", "run", "--json"))
+    assert len(told.splitlines()) == len(entries)
+    assert f"retry                 iteration 1, teaching: {len(listed)} are asked again" in told
+
+    said = await comd("branch", "run", "--iteration", "1", "--as", "other", "--set", "tau=0.5")
+    assert "run other (run-" in said
+    other = json.loads(await comd("show", "other", "--json"))
+    assert (other["run"]["parent_run"], other["run"]["config"]["tau"]) == (run_id, 0.5)
+    assert f"from {run_id} after training 1" in await comd("log", "other")
