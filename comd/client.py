@@ -4,6 +4,7 @@ Errors of the service come out as ComdError with its message; a service that is 
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -13,7 +14,7 @@ import httpx
 from shared.errors import ComdError, EngineUnavailable
 
 Json = dict[str, Any]
-TIMEOUT_S = 600.0  # an import of a large data set answers when it is done
+TIMEOUT_S = 600.0
 
 
 class Coordinator:
@@ -38,14 +39,22 @@ class Coordinator:
         return list(self._ask("GET", "/v1/datasets")["data"])
 
     def register_dataset(self, name: str, file: Path, images: Path, purpose: str = "instruct") -> Json:
-        """Import a LLaVA-style JSON file and its picture folder, both as the coordinator's machine sees them."""
+        """Import a LLaVA-style JSON file and its picture folder, both as the coordinator's machine sees them.
+
+        It answers when all is read; after a lost connection the same call goes on where the import is.
+        """
         body = {
             "name": name,
             "path": str(file.absolute()),
             "images": str(images.absolute()),
             "purpose": purpose,
         }
-        return self._ask("POST", "/v1/datasets", json=body)
+        return self._ask("POST", "/v1/datasets", json=body, timeout=None)
+
+    def import_progress(self, name: str) -> Json | None:
+        """How far the import of the data set is; None where it is not there (yet), or complete."""
+        found = [one for one in self.datasets() if one["name"] == name]
+        return found[0]["progress"] if found else None
 
     def runs(self) -> list[Json]:
         return list(self._ask("GET", "/v1/runs")["data"])
@@ -108,6 +117,27 @@ class Coordinator:
             if page["next_cursor"] is None:
                 return
             query[cursor] = page["next_cursor"]
+
+    @contextmanager
+    def export(
+        self, run_id: str, pool: str, form: str, iteration: int | None, images: bool
+    ) -> Iterator[httpx.Response]:
+        """The pool as `llava`, `openai` or `parquet`, to be read in parts."""
+        query: Json = {
+            "format": form,
+            "images": images,
+            **({} if iteration is None else {"iteration": iteration}),
+        }
+        try:
+            with self._http.stream("GET", f"/v1/runs/{run_id}/pools/{pool}/export", params=query) as reply:
+                if reply.status_code >= 400:
+                    reply.read()
+                    raise _error(reply)
+                yield reply
+        except httpx.HTTPError as error:
+            raise EngineUnavailable(
+                f"the export from {self.url} broke off ({error}); ask for it again"
+            ) from error
 
     def picture(self, sha256: str) -> bytes:
         return self._send("GET", f"/v1/images/{sha256}").content

@@ -8,13 +8,13 @@ import binascii
 import hashlib
 import io
 import re
-import warnings
 
 import fsspec
 from PIL import Image
 
 from shared.byte_cache import ByteCache
 from shared.errors import BadRequest, ComdError, NotFound, TooLarge, Unprocessable
+from shared.pillow_warnings import pillow_warnings_are_errors
 from shared.types import IMAGE_SCHEME
 
 FORMATS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
@@ -39,17 +39,16 @@ def check(data: bytes, name: str) -> str:
     if len(data) > MAX_BYTES:
         raise TooLarge(f"{name}: {len(data)} bytes; a picture may have {MAX_BYTES} at most")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            with Image.open(io.BytesIO(data), formats=list(FORMATS)) as picture:
-                if picture.width * picture.height > MAX_PIXELS:
-                    raise TooLarge(f"{name}: {picture.width} x {picture.height} pixels; at most {MAX_PIXELS}")
-                if getattr(picture, "is_animated", False) and picture.format != MULTI_PICTURE:
-                    raise Unprocessable(
-                        f"{name}: animated; expected a still picture, send the frame you mean"
-                    )
-                picture.load()
-                return FORMATS.get(str(picture.format), FORMATS["JPEG"])
+        with (
+            pillow_warnings_are_errors(),
+            Image.open(io.BytesIO(data), formats=list(FORMATS)) as picture,
+        ):
+            if picture.width * picture.height > MAX_PIXELS:
+                raise TooLarge(f"{name}: {picture.width} x {picture.height} pixels; at most {MAX_PIXELS}")
+            if getattr(picture, "is_animated", False) and picture.format != MULTI_PICTURE:
+                raise Unprocessable(f"{name}: animated; expected a still picture, send the frame you mean")
+            picture.load()
+            return FORMATS.get(str(picture.format), FORMATS["JPEG"])
     except ComdError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -88,11 +87,14 @@ class ImageStore:
         self._data_urls = ByteCache(cached_bytes)
 
     def put(self, data: bytes, name: str = "picture") -> str:
-        """Store a sound picture and give its sha256; a second time changes nothing, or mends what was damaged."""
-        check(data, name)
+        """Store a sound picture and give its sha256; a second time changes nothing, or mends what was damaged.
+
+        The same bytes in the store were decoded when they came there, and are not decoded again.
+        """
         sha256 = hashlib.sha256(data).hexdigest()
         path = self._path(sha256)
         if not self._files.exists(path) or self._files.cat_file(path) != data:
+            check(data, name)
             self._files.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
             draft = f"{path}.{id(data):x}.part"
             self._files.pipe_file(draft, data)

@@ -1,16 +1,23 @@
 """`comd data import`: LLaVA-style data into the coordinator, with every refusal named."""
 
 import json
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
+from comd.client import Coordinator
 from comd.commands.connection import connect
+from shared.errors import ComdError
 
 app = typer.Typer(help="data sets: import and list", no_args_is_help=True)
 SHOWN_REFUSALS = 20
+LOOK_S = 0.5
 WHAT = {"instruct": "instructions", "pretrain": "captions", "evaluation": "evaluation questions"}
 
 
@@ -22,13 +29,18 @@ def import_(
     purpose: Annotated[str, typer.Option(help="instruct, pretrain or evaluation")] = "instruct",
     as_json: Annotated[bool, typer.Option("--json", help="for machines")] = False,
 ) -> None:
-    """Import FILE: every record and picture is checked; broken ones are named and left out."""
-    with connect() as coordinator:
-        result = coordinator.register_dataset(name or file.stem, file, images, purpose)
+    """Import FILE: every record and picture is checked; broken ones are named and left out.
+
+    An import that was stopped goes on where it was when the same command is given again.
+    """
+    with connect() as coordinator, ThreadPoolExecutor(1) as asking:
+        named = name or file.stem
+        result = asking.submit(coordinator.register_dataset, named, file, images, purpose)
+        show_progress(coordinator, named, result, Console(stderr=True, quiet=as_json))
     if as_json:
-        print(json.dumps(result))
+        print(json.dumps(result.result()))
     else:
-        show_import(Console(), result)
+        show_import(Console(), result.result())
 
 
 @app.command("list")
@@ -40,7 +52,35 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="for machines")] 
         print(json.dumps(datasets))
         return
     for dataset in datasets:
-        print(f"{dataset['name']}: {dataset['num_instructions']:,} {WHAT[dataset['purpose']]}")
+        reading = "" if dataset["status"] == "ready" else f" so far ({dataset['status']})"
+        print(f"{dataset['name']}: {dataset['num_instructions']:,} {WHAT[dataset['purpose']]}{reading}")
+
+
+def show_progress(
+    coordinator: Coordinator, name: str, result: Future[dict[str, Any]], console: Console
+) -> None:
+    """A bar with rate and time left, until the import ends; what goes wrong is the import's to tell."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TextColumn("{task.fields[said]}"),
+    )
+    with Progress(*columns, console=console, transient=True) as bars:
+        bar = bars.add_task(name, total=None, said="")
+        while not wait([result], LOOK_S).done:
+            with suppress(ComdError):
+                if told := coordinator.import_progress(name):
+                    bars.update(
+                        bar, total=told["bytes_total"], completed=told["bytes_read"], said=_said(told)
+                    )
+
+
+def _said(progress: dict[str, Any]) -> str:
+    said = f"{progress['records']:,} records"
+    if progress["rate"] is None:
+        return said
+    return f"{said}, {progress['rate']:,.0f}/s, {timedelta(seconds=round(progress['time_left_s']))} left"
 
 
 def show_import(console: Console, result: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from services.coordinator.api.frame import Desk
 from services.coordinator.clients import Services
 from services.coordinator.database import connect, is_passing
 from services.coordinator.driver import drive
+from services.coordinator.intake.imports import Imports
 from services.coordinator.outgoing import Http
 from services.coordinator.queue import Queue
 from services.coordinator.repositories.rows import scalar
@@ -33,6 +34,7 @@ def create_coordinator_app(settings: CoordinatorSettings, keys: Keys) -> FastAPI
     queue = Queue(settings.redis_url, settings.queue_name)
     http = Http(keys, settings.timeout_s)
     services = Services(http, settings)
+    imports = Imports(engine)
 
     async def probe() -> Readiness:
         try:
@@ -53,13 +55,14 @@ def create_coordinator_app(settings: CoordinatorSettings, keys: Keys) -> FastAPI
         driving.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await driving
+        await imports.close()
         await services.close()
         await queue.close()
         await engine.dispose()
 
     app = create_app("coordinator", keys, probe, lifespan)
     app.add_exception_handler(SQLAlchemyError, _database_error)
-    desk = Desk(settings, engine, services, ImageStore(settings.image_store))
+    desk = Desk(settings, engine, services, ImageStore(settings.image_store), imports)
     for part in (datasets, runs, changing, usage, pools, views):
         app.include_router(part.router(desk))
     return app

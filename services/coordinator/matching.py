@@ -1,8 +1,7 @@
 """Exact match of a student's answer with a reference, for held-out accuracy. Pure."""
 
 import unicodedata
-from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 
 def normalise(text: str) -> str:
@@ -15,10 +14,10 @@ def is_match(answer: str, reference: str) -> bool:
     return normalise(answer) == normalise(reference)
 
 
-def accuracy_by_kind(results: Iterable[tuple[str, bool]]) -> tuple[float | None, dict[str, float]]:
-    """The mean over kinds, and the accuracy of each kind; None where nothing was asked."""
-    of_kind: dict[str, list[bool]] = defaultdict(list)
-    for kind, correct in results:
-        of_kind[kind].append(correct)
-    by_kind = {kind: sum(marks) / len(marks) for kind, marks in sorted(of_kind.items())}
+def accuracy_by_kind(marks: Mapping[str, tuple[int, int]]) -> tuple[float | None, dict[str, float]]:
+    """The mean over kinds, and the accuracy of each kind; None where nothing was asked.
+
+    `marks` are a kind's questions and how many of them were answered right.
+    """
+    by_kind = {kind: correct / num for kind, (num, correct) in sorted(marks.items())}
     return (sum(by_kind.values()) / len(by_kind) if by_kind else None), by_kind

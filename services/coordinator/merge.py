@@ -3,8 +3,9 @@
 In: what was asked about an image and answered. Out: OpenAI's chat format, the picture in the first user turn.
 """
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
+from itertools import groupby
 
 from shared.images import reference
 from shared.types import JsonObject
@@ -21,6 +22,29 @@ class Answered:
     turn: int | None
     text: str
     answer: str
+
+
+async def images(batches: AsyncIterator[list[JsonObject]]) -> AsyncIterator[tuple[str, list[JsonObject]]]:
+    """Each image with all of its rows, from rows sorted by image; an image may span batches."""
+    kept: list[JsonObject] = []
+    async for batch in batches:
+        groups = [
+            (str(image), list(rows)) for image, rows in groupby(kept + batch, key=lambda row: row["image"])
+        ]
+        for image, rows in groups[:-1]:
+            yield image, rows
+        kept = groups[-1][1] if groups else []
+    if kept:
+        yield str(kept[0]["image"]), kept
+
+
+def answered(rows: Iterable[JsonObject]) -> list[Answered]:
+    """What of the rows is answered; the others are not trained on."""
+    return [
+        Answered(row["id"], row["dialogue"], row["turn"], row["text"], row["answer"])
+        for row in rows
+        if row["answer"] is not None
+    ]
 
 
 def picture_of(image: str) -> str | None:

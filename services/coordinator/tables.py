@@ -26,6 +26,11 @@ def _now() -> Mapped[datetime]:
     return mapped_column(server_default=func.now())
 
 
+def _image(primary_key: bool = False) -> Mapped[str]:
+    """In byte order, whatever the database's collation: the order of tasks, pages and training lines."""
+    return mapped_column(Text(collation="C"), primary_key=primary_key)
+
+
 def _run() -> Mapped[str]:
     return mapped_column(ForeignKey("runs.id"), primary_key=True)
 
@@ -35,8 +40,13 @@ class Dataset(Table):
     name: Mapped[str] = mapped_column(primary_key=True)
     purpose: Mapped[str]  # instruct | pretrain | evaluation
     path: Mapped[str]
-    content_sha256: Mapped[str]
-    num_records: Mapped[int]
+    images: Mapped[str] = mapped_column(server_default="")  # the folder
+    status: Mapped[str] = mapped_column(server_default="ready")  # importing | ready
+    file_state: Mapped[str] = mapped_column(server_default="")  # size and time, while it is read
+    bytes_read: Mapped[int] = mapped_column(server_default="0")
+    bytes_total: Mapped[int] = mapped_column(server_default="0")
+    content_sha256: Mapped[str]  # the sum of the rows' hashes
+    num_records: Mapped[int]  # read so far: an import that was stopped goes on behind them
     num_instructions: Mapped[int]
     num_images: Mapped[int]
     num_refused: Mapped[int]
@@ -50,13 +60,17 @@ class DatasetItem(Table):
     __tablename__ = "dataset_items"
     dataset: Mapped[str] = mapped_column(ForeignKey("datasets.name"), primary_key=True)
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    image: Mapped[str]
+    image: Mapped[str] = _image()
     text: Mapped[str]
     task_type: Mapped[str]
     dialogue: Mapped[str]
     turn: Mapped[int]
     reference: Mapped[str | None]
-    __table_args__ = (Index("dataset_items_by_image", "dataset", "image"),)
+    asked: Mapped[str | None]  # the hash of picture and question
+    __table_args__ = (
+        Index("dataset_items_by_image", "dataset", "image", "id"),
+        Index("dataset_items_asked_once", "dataset", "asked", unique=True),
+    )
 
 
 class Leadership(Table):
@@ -143,7 +157,7 @@ class Instruction(Table):
     __tablename__ = "instructions"
     run_id: Mapped[str] = _run()
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    image: Mapped[str]
+    image: Mapped[str] = _image()
     text: Mapped[str]
     task_type: Mapped[str]
     origin: Mapped[str]  # seed | augmented
@@ -152,8 +166,9 @@ class Instruction(Table):
     dialogue: Mapped[str | None]
     turn: Mapped[int | None]
     __table_args__ = (
-        Index("instructions_by_image", "run_id", "image"),
+        Index("instructions_by_image", "run_id", "image", "id"),
         Index("instructions_by_birth", "run_id", "born_in", "id"),
+        Index("instructions_by_parent", "run_id", "parent", postgresql_where="parent IS NOT NULL"),
     )
 
 
@@ -241,7 +256,7 @@ class Failure(Table):
     run_id: Mapped[str] = _run()
     iteration: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     phase: Mapped[str] = mapped_column(primary_key=True)
-    image: Mapped[str] = mapped_column(primary_key=True)
+    image: Mapped[str] = _image(primary_key=True)
     instruction_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     reason: Mapped[str]
     attempts: Mapped[int]
@@ -254,7 +269,7 @@ class Task(Table):
     run_id: Mapped[str] = _run()
     iteration: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     phase: Mapped[str] = mapped_column(primary_key=True)
-    image: Mapped[str] = mapped_column(primary_key=True)
+    image: Mapped[str] = _image(primary_key=True)
     state: Mapped[str] = mapped_column(server_default="todo")
     attempt: Mapped[int] = mapped_column(server_default="0")
     errors: Mapped[int] = mapped_column(server_default="0")  # unexpected ends; deaths of workers do not count
@@ -265,8 +280,19 @@ class Task(Table):
     estimate_nanos: Mapped[int] = mapped_column(
         server_default="0"
     )  # of a budgeted run; reserved while leased
+    # The driver looks at what is out and takes the next images, and never reads all that wait or are done. What a
+    # sign of life changes is in no index, and room is left on the pages: such an update writes no index at all.
     __table_args__ = (
-        Index("tasks_open", "run_id", "state", postgresql_where="state IN ('todo', 'published', 'leased')"),
+        Index("tasks_todo", "run_id", "iteration", "phase", "image", postgresql_where="state = 'todo'"),
+        Index(
+            "tasks_out", "run_id", "iteration", "phase", postgresql_where="state IN ('published', 'leased')"
+        ),
+        Index(
+            "tasks_refused",
+            "run_id",
+            "estimate_nanos",
+            postgresql_where="state = 'todo' AND estimate_nanos > 0",
+        ),
     )
 
 
@@ -280,7 +306,7 @@ class Call(Table):
     run_id: Mapped[str] = _run()
     iteration: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     phase: Mapped[str] = mapped_column(primary_key=True)
-    image: Mapped[str] = mapped_column(primary_key=True)
+    image: Mapped[str] = _image(primary_key=True)
     attempt: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     role: Mapped[str]

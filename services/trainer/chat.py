@@ -10,7 +10,7 @@ import orjson
 from services.trainer.message import Fault, Message, check_fields, read_message
 from shared.errors import Unprocessable, told
 
-FIELDS = {"id", "messages"}
+FIELDS = {"id", "messages", "provenance"}  # where an exported line comes from is passed over
 
 
 class Turn(NamedTuple):

@@ -12,7 +12,13 @@ from shared.types import IMAGE_SCHEME, JsonObject
 
 MARKER = "<image>"
 FIELDS = {"id", "image", "conversations"}
-LABELS = {"type", "task_type", "category", "model"}  # what data sets say beside: nothing is trained on it
+LABELS = {
+    "type",
+    "task_type",
+    "category",
+    "model",
+    "provenance",
+}  # what data sets say beside: nothing is trained on it
 ROLES = {"human": "user", "gpt": "assistant", "system": "system"}
 SPEAKERS = {role: speaker for speaker, role in ROLES.items()}
 SHA256 = re.compile(r"[0-9a-f]{64}")

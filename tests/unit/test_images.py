@@ -3,6 +3,9 @@
 import base64
 import hashlib
 import io
+import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from PIL import Image
 from shared.errors import BadRequest, Forbidden, NotFound, Unprocessable
 from shared.images import ImageStore, data_url_bytes
 from shared.messages import resolve_images, user_message
+from shared.pillow_warnings import pillow_warnings_are_errors
 
 
 def picture(form: str = "PNG", size: tuple[int, int] = (8, 8)) -> bytes:
@@ -80,3 +84,23 @@ def test_a_data_url_gives_its_picture_or_says_why_not() -> None:
     ):
         with pytest.raises((BadRequest, Unprocessable), match=said):
             data_url_bytes(url)
+
+
+def test_pillows_warnings_are_errors_in_threads_too_and_the_filters_come_back() -> None:
+    warnings.simplefilter("ignore")  # else it is the filter of the tests that makes errors
+    before = list(warnings.filters)
+    enter, leave = threading.Barrier(4), threading.Barrier(4)
+
+    def decode(place: int) -> bool:
+        enter.wait(10)
+        with pillow_warnings_are_errors():
+            leave.wait(10)
+            try:
+                warnings.warn_explicit("odd picture", UserWarning, "Image.py", place, module="PIL.Image")
+            except UserWarning:
+                return True
+        return False
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(decode, range(4))) == [True] * 4
+    assert warnings.filters == before

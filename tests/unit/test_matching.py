@@ -22,6 +22,5 @@ def test_case_punctuation_and_white_space_do_not_count(answer: str, reference: s
 
 
 def test_accuracy_is_the_mean_over_kinds() -> None:
-    results = [("colour", True), ("colour", True), ("colour", True), ("count", False)]
-    assert accuracy_by_kind(results) == (0.5, {"colour": 1.0, "count": 0.0})
-    assert accuracy_by_kind([]) == (None, {})
+    assert accuracy_by_kind({"colour": (3, 3), "count": (1, 0)}) == (0.5, {"colour": 1.0, "count": 0.0})
+    assert accuracy_by_kind({}) == (None, {})

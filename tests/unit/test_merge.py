@@ -1,15 +1,13 @@
 """Training lines: one an image, turns in (dialogue, turn), then id order, the picture in the first question."""
 
-import io
 from collections.abc import AsyncIterator
 
-import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.coordinator.merge import Answered, picture_of, training_line
-from services.coordinator.phases.training import metadata, write_lines
+from services.coordinator.merge import Answered, answered, images, picture_of, training_line
+from services.coordinator.phases.training import metadata
 from shared.types import JsonObject
 
 SHA = "ab" * 32
@@ -60,10 +58,13 @@ async def test_an_image_may_span_batches(sizes: list[int]) -> None:
         {"id": number, "image": image, "dialogue": "d", "turn": number, "text": "q?", "answer": str(number)}
         for number, image in enumerate("aaabbc")
     ]
-    out = io.BytesIO()
-    assert await write_lines(batches(sizes, rows), out) == 3
-    lines = [orjson.loads(line) for line in out.getvalue().splitlines()]
-    assert [(line["id"], len(line["messages"])) for line in lines] == [("a", 6), ("b", 4), ("c", 2)]
+    whole = [(image, [row["id"] for row in rows]) async for image, rows in images(batches(sizes, rows))]
+    assert whole == [("a", [0, 1, 2]), ("b", [3, 4]), ("c", [5])]
+
+
+def test_what_is_not_answered_is_not_trained_on() -> None:
+    row = {"id": 1, "dialogue": None, "turn": None, "text": "q?"}
+    assert [one.id for one in answered([{**row, "answer": None}, {**row, "id": 2, "answer": ""}])] == [2]
 
 
 def test_a_jobs_metadata_fit_openais_bounds() -> None:

@@ -6,10 +6,11 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.coordinator.api.frame import Desk, answer
-from services.coordinator.intake.dataset_import import below_roots, import_dataset
+from services.coordinator.intake.dataset_import import below_roots
 from services.coordinator.intake.reading import Reading
 from services.coordinator.repositories import datasets
 from shared.errors import NotFound
+from shared.types import JsonObject
 
 
 class DatasetRequest(BaseModel):
@@ -26,24 +27,44 @@ def router(desk: Desk) -> APIRouter:
 
     @routes.post("")
     async def register(asked: DatasetRequest) -> Response:
-        """Reads everything before it answers, which takes a while for a large data set."""
+        """Reads everything before it answers; the import goes on where the client does not wait for it.
+
+        The same request again waits for that import, or goes on with one that was stopped.
+        """
         roots = desk.settings.data_roots
         file = below_roots(asked.path, roots, folder=False)
         images = below_roots(asked.images, roots, folder=True) if asked.images else file.parent
         reading = Reading(asked.name, file, images, asked.purpose, desk.images)
-        return answer(await import_dataset(desk.engine, reading), 201)
+        return answer(_shown(desk, await desk.imports.register(reading)), 201)
 
     @routes.get("")
     async def everything() -> Response:
         async with desk.engine.connect() as c:
-            return answer({"object": "list", "data": await datasets.everything(c)})
+            rows = await datasets.everything(c)
+        return answer({"object": "list", "data": [_shown(desk, row) for row in rows]})
 
     @routes.get("/{name}")
     async def one(name: str) -> Response:
+        """With its `progress` while it is read. No rate: the import was stopped, and the same POST goes on with it."""
         async with desk.engine.connect() as c:
             found = await datasets.get(c, name)
         if found is None:
             raise NotFound(f"there is no data set {name!r}; GET /v1/datasets lists them")
-        return answer(found)
+        return answer(_shown(desk, found))
 
     return routes
+
+
+def _shown(desk: Desk, row: JsonObject) -> JsonObject:
+    shown = {
+        key: value for key, value in row.items() if key not in {"bytes_read", "bytes_total", "file_state"}
+    }
+    progress = desk.imports.progress(row["name"])
+    if progress is None and row["status"] != "ready":
+        done = {
+            "bytes_read": row["bytes_read"],
+            "bytes_total": row["bytes_total"],
+            "records": row["num_records"],
+        }
+        progress = {**done, "rate": None, "time_left_s": None}
+    return {**shown, "progress": progress}

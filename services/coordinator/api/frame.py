@@ -8,6 +8,7 @@ from fastapi import Request, Response
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.coordinator.clients import Services
+from services.coordinator.intake.imports import Imports
 from services.coordinator.repositories import runs
 from services.coordinator.settings import CoordinatorSettings
 from shared.errors import NotFound
@@ -25,6 +26,7 @@ class Desk:
     engine: AsyncEngine
     services: Services
     images: ImageStore
+    imports: Imports
 
 
 def answer(content: Any, status: int = 200) -> Response:

@@ -1,22 +1,25 @@
 """`/v1/runs/{id}/pools`: the tuning and cache pool by pages, and as a streamed export."""
 
-from collections.abc import AsyncIterator
-from itertools import groupby
 from typing import Annotated, Literal
 
-import orjson
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.coordinator.api.frame import Desk, answer, public, run_or_404
-from services.coordinator.merge import Answered, order, picture_of, training_line
+from services.coordinator.export.dialogues import chunks, llava_list, openai_lines
+from services.coordinator.export.parquet import parquet_file
+from services.coordinator.merge import picture_of
 from services.coordinator.repositories import iterations, pools
 from shared.errors import BadRequest, NotFound
-from shared.types import JsonObject
 
 Pool = Literal["tuning", "cache"]
-Format = Literal["openai", "llava"]
+Format = Literal["openai", "llava", "parquet"]
+FILES = {
+    "openai": ("openai.jsonl", "application/jsonl"),
+    "llava": ("llava.json", "application/json"),
+    "parquet": ("parquet", "application/vnd.apache.parquet"),
+}
 
 
 def router(desk: Desk) -> APIRouter:
@@ -53,15 +56,30 @@ def router(desk: Desk) -> APIRouter:
         pool: Pool,
         iteration: Annotated[int | None, Query(ge=1)] = None,
         format: Format = "openai",
+        images: Annotated[bool, Query(description="Parquet with the pictures' bytes")] = False,
     ) -> StreamingResponse:
-        """JSON lines, one an image: the answered instructions as the student is trained on them."""
+        """The answered instructions with their provenance; `x-comd-unanswered` says how many have no answer."""
+        if images and format != "parquet":
+            raise BadRequest("images: only Parquet holds the pictures; ask for format=parquet")
         async with desk.engine.connect() as c:
             number = await _iteration(c, run_id, iteration)
-        name = f"{run_id}-{pool}-{number}.{format}.jsonl"
+            counts = await pools.count_answered(c, run_id, pool, number)
+        of = {"run": run_id, "pool": pool, "iteration": number}
+        batches = pools.by_image(desk.engine, run_id, pool, number)
+        if format == "parquet":
+            content = parquet_file(batches, of, desk.images.read if images else None)
+        else:
+            content = chunks((openai_lines if format == "openai" else llava_list)(batches, of))
+        ending, media_type = FILES[format]
         return StreamingResponse(
-            _lines(desk.engine, run_id, pool, number, format),
-            media_type="application/jsonl",
-            headers={"content-disposition": f'attachment; filename="{name}"'},
+            content,
+            media_type=media_type,
+            headers={
+                "content-disposition": f'attachment; filename="{run_id}-{pool}-{number}.{ending}"',
+                "x-comd-iteration": str(number),
+                "x-comd-answered": str(counts["answered"]),
+                "x-comd-unanswered": str(counts["unanswered"]),
+            },
         )
 
     return routes
@@ -75,40 +93,3 @@ async def _iteration(c: AsyncConnection, run_id: str, asked: int | None) -> int:
     if asked is not None and asked > number:
         raise NotFound(f"run {run_id} has no iteration {asked} yet; its newest is {number}")
     return asked or number
-
-
-async def _lines(
-    engine: AsyncEngine, run_id: str, pool: str, number: int, format: Format
-) -> AsyncIterator[bytes]:
-    write = training_line if format == "openai" else llava_record
-    kept: list[JsonObject] = []
-    async with engine.connect() as c:
-        async for batch in pools.answered(c, run_id, pool, number):
-            rows = kept + batch
-            kept = [row for row in rows if row["image"] == rows[-1]["image"]]
-            for line in _written(rows[: len(rows) - len(kept)], write):
-                yield line
-        for line in _written(kept, write):
-            yield line
-
-
-def _written(rows: list[JsonObject], write: object) -> list[bytes]:
-    assert callable(write)
-    lines = []
-    for image, group in groupby(rows, key=lambda row: str(row["image"])):
-        items = [Answered(r["id"], r["dialogue"], r["turn"], r["text"], r["answer"]) for r in group]
-        lines.append(orjson.dumps(write(image, items), option=orjson.OPT_APPEND_NEWLINE))
-    return lines
-
-
-def llava_record(image: str, items: list[Answered]) -> JsonObject:
-    """The image's dialogue in the form that LLaVA's data has; the picture is named by its sha256."""
-    turns: list[JsonObject] = []
-    for item in sorted(items, key=order):
-        turns.append({"from": "human", "value": item.text})
-        turns.append({"from": "gpt", "value": item.answer})
-    picture = picture_of(image)
-    if picture is None:
-        return {"id": image, "conversations": turns}
-    turns[0] = {"from": "human", "value": f"<image>\n{turns[0]['value']}"}
-    return {"id": image, "image": picture, "conversations": turns}

@@ -60,6 +60,11 @@ async def check_datasets(c: AsyncConnection, dataset: str, config: RunConfig) ->
         found = await datasets.get(c, name)
         if found is None:
             raise Unprocessable(f"there is no data set {name!r}; register it first (comd data import)")
+        if found["status"] != "ready":
+            raise Unprocessable(
+                f"data set {name!r} is not ready: {found['num_records']} records of it are read so far; wait for its "
+                "import (GET /v1/datasets shows how far it is), or repeat it where it was stopped (comd data import)"
+            )
         if found["purpose"] != purpose:
             raise Unprocessable(
                 f"data set {name!r} was registered with the purpose {found['purpose']!r}, "

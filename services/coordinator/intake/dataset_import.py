@@ -1,63 +1,196 @@
-"""Registers a data set: all of its sound records in one transaction, or nothing.
+"""Registers a data set batch by batch, and goes on where an earlier import of the same file was stopped.
 
 In: a name, a file and an image folder below the data roots. Out: the data set's summary with what was refused.
 """
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from services.coordinator.intake.reading import Reading
-from services.coordinator.repositories import datasets
+from services.coordinator.database import reader
+from services.coordinator.intake.reading import MODULUS, Batch, Reading
+from services.coordinator.repositories import datasets, planning
+from shared import logs
 from shared.errors import Conflict, Forbidden, NotFound, Unprocessable
 from shared.types import JsonObject
 
+REFUSALS_KEPT = 200
 
-async def import_dataset(engine: AsyncEngine, reading: Reading) -> JsonObject:
+log = logs.get(__name__)
+
+
+@dataclass
+class Progress:
+    """How far an import of this process is."""
+
+    bytes_total: int
+    bytes_read: int = 0
+    records: int = 0
+    _first: tuple[float, int, int] | None = field(default=None, repr=False)
+
+    def note(self, bytes_read: int, records: int) -> None:
+        self.bytes_read, self.records = bytes_read, records
+        if self._first is None:
+            self._first = (time.monotonic(), bytes_read, records)
+
+    def as_json(self) -> JsonObject:
+        """`rate` is in records a second; it and `time_left_s` are null until two batches were read."""
+        done = {"bytes_read": self.bytes_read, "bytes_total": self.bytes_total, "records": self.records}
+        if self._first is None or self.records == self._first[2]:
+            return {**done, "rate": None, "time_left_s": None}
+        began, first_byte, first_record = self._first
+        seconds = max(time.monotonic() - began, 1e-3)
+        left = (self.bytes_total - self.bytes_read) / max(self.bytes_read - first_byte, 1) * seconds
+        return {
+            **done,
+            "rate": round((self.records - first_record) / seconds, 1),
+            "time_left_s": round(left, 1),
+        }
+
+
+async def import_dataset(engine: AsyncEngine, reading: Reading, progress: Progress) -> JsonObject:
     """The summary. The same content under the same name again changes nothing; other content is a Conflict."""
+    file = reading.file.stat()
+    source = {
+        "purpose": reading.purpose,
+        "path": str(reading.file),
+        "images": str(reading.images),
+        "file_state": f"{file.st_size} bytes of {file.st_mtime_ns}",
+        "bytes_total": file.st_size,
+    }
     async with engine.begin() as c:
-        known = await datasets.get(c, reading.dataset)
-        if known is None and await datasets.add(c, _draft(reading)):
-            await _fill(c, reading)
-            await datasets.complete(c, reading.summary())
-        else:
-            await _compare(c, reading)
+        known = await _begun(c, reading.dataset, source)
+    if known["status"] == "ready":
+        await _compare(reading, known, progress)
+    else:
+        await _read_on(engine, reading, known, progress)
+        log.info("dataset_imported", dataset=reading.dataset)
+    async with reader(engine).connect() as c:
         summary = await datasets.get(c, reading.dataset)
     assert summary is not None, "it was written or was there"
     return summary
 
 
-async def _fill(c: AsyncConnection | None, reading: Reading) -> None:
-    """Read everything, in a thread: pictures are decoded. Without a connection nothing is written."""
-    batches = reading.batches()
-    while (batch := await asyncio.to_thread(next, batches, None)) is not None:
-        if c is not None:
-            await datasets.add_items(c, batch)
-    if reading.num_instructions == 0:
-        first = "; ".join(f"{one['record']}: {one['reason']}" for one in reading.refused[:3])
-        raise Unprocessable(
-            f"{reading.file.name} has no usable record ({reading.num_records} read); "
-            f"nothing was imported. {first or 'The file is empty.'}",
-            code="no_usable_record",
+async def _begun(c: AsyncConnection, name: str, source: JsonObject) -> JsonObject:
+    """The data set's row: complete, half read from this very file, or new."""
+    known = await datasets.get(c, name, for_update=True)
+    if (
+        known is not None
+        and known["status"] == "importing"
+        and any(known[key] != source[key] for key in source)
+    ):
+        await datasets.remove(c, name)  # of a file that is no longer the same: from the beginning
+        known = None
+    if known is None:
+        await datasets.begin(c, name, source)
+        known = await datasets.get(c, name, for_update=True)
+    assert known is not None, "it was begun just now"
+    return known
+
+
+async def _read_on(engine: AsyncEngine, reading: Reading, known: JsonObject, progress: Progress) -> None:
+    """Every batch is one transaction with the place that it ends at: after a kill nothing is lost or read twice."""
+    progress.note(known["bytes_read"], known["num_records"])
+    stand = known
+    try:
+        async with aclosing(ahead(reading.batches(known["num_records"]))) as batches:
+            async for batch in batches:
+                async with engine.begin() as c:
+                    stand = await _write(c, stand, batch)
+                progress.note(batch.bytes_read, stand["num_records"])
+        if stand["num_instructions"] == 0:
+            raise _nothing_usable(reading, stand)
+    except Unprocessable:
+        async with engine.begin() as c:
+            await datasets.remove(c, reading.dataset)
+        raise
+    async with reader(engine).connect() as c:
+        await planning.analyze(c, "dataset_items")
+    async with engine.begin() as c:
+        await datasets.complete(c, reading.dataset)
+
+
+async def _write(c: AsyncConnection, stand: JsonObject, batch: Batch) -> JsonObject:
+    """The data set's row behind the batch. Conflict where somebody else has read on meanwhile."""
+    name = stand["name"]
+    if not await datasets.holds(c, name, stand["num_records"], stand["file_state"]):
+        raise Conflict(
+            f"data set {name!r} is being imported by somebody else; GET /v1/datasets/{name} shows how far it is"
         )
+    await _write_rows(c, batch)
+    refused = [*stand["refused"], *batch.refused][:REFUSALS_KEPT]
+    content = (int(stand["content_sha256"] or "0", 16) + batch.content) % MODULUS
+    after = {
+        **stand,
+        "content_sha256": f"{content:064x}",
+        "num_records": stand["num_records"] + batch.num_records,
+        "num_instructions": stand["num_instructions"] + len(batch.rows),
+        "num_refused": stand["num_refused"] + len(batch.refused),
+        "refused": refused,
+        "bytes_read": batch.bytes_read,
+    }
+    await datasets.advance(c, after)
+    return after
 
 
-async def _compare(c: AsyncConnection, reading: Reading) -> None:
-    await _fill(None, reading)
-    known = await datasets.get(c, reading.dataset)
-    assert known is not None, "its name was taken"
-    now = reading.summary()
-    if (known["content_sha256"], known["purpose"]) != (now["content_sha256"], now["purpose"]):
+async def _write_rows(c: AsyncConnection, batch: Batch) -> None:
+    """Those that were there before, in an earlier batch or in this one, become refusals."""
+    fresh = Counter(await datasets.add_items(c, batch.rows))
+    taken, known = list[JsonObject](), list[JsonObject]()
+    for row in batch.rows:
+        key = (row["id"], row["asked"])
+        (taken if fresh[key] else known).append(row)
+        fresh[key] -= 1
+    same_id = (
+        await datasets.ids_there(c, batch.rows[0]["dataset"], [row["id"] for row in known])
+        if known
+        else set()
+    )
+    for row in known:
+        which = "id" if row["id"] in same_id else "question about the same picture"
+        batch.refuse(f"{row['dialogue']}, turn {row['turn']}", f"duplicate {which}")
+    batch.rows = taken
+
+
+async def _compare(reading: Reading, known: JsonObject, progress: Progress) -> None:
+    """Read all of it without writing; a picture that is damaged in the store is mended."""
+    content = num_records = 0
+    async with aclosing(ahead(reading.batches())) as batches:
+        async for batch in batches:
+            content = (content + batch.content) % MODULUS
+            num_records += batch.num_records
+            progress.note(batch.bytes_read, num_records)
+    if (known["content_sha256"], known["purpose"]) != (f"{content:064x}", reading.purpose):
         raise Conflict(
             f"there is a data set {reading.dataset!r} with other content; choose another name for this one"
         )
 
 
-def _draft(reading: Reading) -> JsonObject:
-    """The summary before anything was read: items need their data set's row."""
-    return {**reading.summary(), "content_sha256": "", "refused": []}
+async def ahead(batches: Iterator[Batch]) -> AsyncGenerator[Batch, None]:
+    """The batches, read in a thread; the next is read and its pictures decoded while one is written."""
+    coming = asyncio.create_task(asyncio.to_thread(next, batches, None))
+    try:
+        while (batch := await asyncio.shield(coming)) is not None:
+            coming = asyncio.create_task(asyncio.to_thread(next, batches, None))
+            yield batch
+    finally:
+        await asyncio.wait({coming})  # nobody else may run the iterator while the thread does
+        coming.exception()
+
+
+def _nothing_usable(reading: Reading, stand: JsonObject) -> Unprocessable:
+    first = "; ".join(f"{one['record']}: {one['reason']}" for one in stand["refused"][:3])
+    return Unprocessable(
+        f"{reading.file.name} has no usable record ({stand['num_records']} read); nothing was imported. "
+        f"{first or 'The file is empty.'}",
+        code="no_usable_record",
+    )
 
 
 def below_roots(path: str, roots: Sequence[Path], *, folder: bool) -> Path:

@@ -5,6 +5,8 @@ Nothing here is needed after a restart; it is rebuilt from Postgres.
 
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -60,9 +62,13 @@ class Drive:
     run: JsonObject = field(default_factory=dict)
     config: RunConfig = field(default_factory=RunConfig)
     published_generation: int = NEVER_PUBLISHED
+    published_after: str = ""  # the last image published in this phase
+    num_published: int = 0  # in this phase
+    analyze_at: int = 0  # when so many are published, the planner's statistics are renewed
     students_done: int | None = None  # the iteration whose student answers are all there
     _retries: int = 0
     _count_pause: float = PROGRESS_S
+    _count_s: float = 0.0  # that counting has taken since the progress was shown last
     _lease_seen: float = 0.0
     _counted: deque[tuple[float, int]] = field(default_factory=deque)
     _counted_phase: tuple[int, str] = (0, "")
@@ -90,9 +96,12 @@ class Drive:
         """Whether it is time to look again how far the phase is."""
         return time.monotonic() - self._shown_at >= self._count_pause
 
-    def note_cost(self, seconds: float) -> None:
-        """How long counting took: at the paper's size it is not done twice a second."""
-        self._count_pause = max(PROGRESS_S, COUNTING_SHARE * seconds)
+    @contextmanager
+    def counting(self) -> Iterator[None]:
+        """Around what is counted for a look: at the paper's size it is not done twice a second."""
+        started = time.monotonic()
+        yield
+        self._count_s += time.monotonic() - started
 
     async def lease(self, checkpoint: str) -> None:
         """Hold the trainer's devices with the checkpoint loaded; Waiting until it is so."""
@@ -148,6 +157,8 @@ class Drive:
             **more,
         }
         self._shown_at = time.monotonic()
+        if self._count_s:
+            self._count_pause, self._count_s = max(PROGRESS_S, COUNTING_SHARE * self._count_s), 0.0
         if progress != self._shown:
             async with self.office.leader.transaction() as c:
                 await runs.set_progress(c, self.run_id, progress)

@@ -1,7 +1,5 @@
 """Phases that are worked off by tasks, one an image: plan, publish, watch, plan again until nothing lacks."""
 
-import time
-
 import orjson
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -11,6 +9,8 @@ from services.coordinator.phases.drive import NEVER_PUBLISHED, Drive, Outcome
 from services.coordinator.repositories import budgets, iterations, outcomes, planning, runs, work
 from shared import logs
 from shared.types import JsonObject
+
+FIRST_ANALYZED_AT = 1000  # tasks of a phase
 
 log = logs.get(__name__)
 
@@ -26,8 +26,7 @@ async def evaluating(drive: Drive, iteration: JsonObject) -> Outcome:
     if not await work_off(drive, iteration):
         return Outcome.GOES_ON
     async with drive.office.leader.transaction() as c:
-        results = await outcomes.heldout_results(c, drive.run_id, iteration["number"])
-        mean, by_kind = accuracy_by_kind(results)
+        mean, by_kind = accuracy_by_kind(await outcomes.heldout_marks(c, drive.run_id, iteration["number"]))
         await iterations.record(
             c, drive.run_id, iteration["number"], heldout_accuracy=mean, heldout_by_kind=by_kind
         )
@@ -65,35 +64,58 @@ async def work_off(drive: Drive, iteration: JsonObject) -> bool:
     """One look at the tasks of the iteration's phase; True when no image lacks a result any more."""
     number, phase = iteration["number"], iteration["phase"]
     async with drive.office.leader.reader.connect() as c:
-        counts = await planning.count_open(c, drive.run_id, number, phase)
-    is_new = counts.ready + counts.out == 0
-    if is_new:
-        async with drive.office.leader.transaction() as c:
-            if not await planning.plan(c, drive.run_id, number, phase, work.LACKING[phase]):
-                return True
+        look = await planning.look(c, drive.run_id, number, phase, drive.published_after)
+    is_new = not look.ready and look.out == 0
+    if is_new and not await _plan(drive, number, phase):
+        return True
     lost = drive.published_generation != drive.office.generation
     half = drive.office.settings.published_at_once // 2  # refilled when half empty: most looks write nothing
-    if lost or is_new or (counts.ready and counts.out <= half):
-        await _publish(drive, number, phase, out=counts.out, again=lost)
+    if lost or is_new or (look.ready and look.out <= half):
+        await _publish(drive, number, phase, out=look.out, again=lost)
     if drive.wants_counting:
         await _show(drive, iteration)
     return False
 
 
+async def _plan(drive: Drive, number: int, phase: str) -> int:
+    """The number of images that lack something. The only statement of a phase whose cost grows with the pool."""
+    drive.published_after, drive.num_published, drive.analyze_at = "", 0, FIRST_ANALYZED_AT
+    async with drive.office.leader.reader.connect() as c:
+        await planning.analyze(c)
+    async with drive.office.leader.transaction() as c:
+        num_tasks = await planning.plan(c, drive.run_id, number, phase, work.LACKING[phase])
+    if num_tasks:
+        async with drive.office.leader.reader.connect() as c:
+            await planning.analyze(c, "tasks")
+    return num_tasks
+
+
 async def _publish(drive: Drive, number: int, phase: str, *, out: int, again: bool) -> None:
     """Fill the queue up to its bound; `again`: what was out when the queue was lost, too."""
     office = drive.office
-    generation = office.generation
+    generation, after = office.generation, "" if again else drive.published_after
     async with office.leader.transaction() as c:
         bound = await _affordable(c, drive, out) if out else office.settings.published_at_once
-        keys = await planning.publish(c, drive.run_id, number, phase, bound, again=again)
+        keys = await planning.publish(c, drive.run_id, number, phase, bound, again=again, after=after)
     # forgotten until it is sent, so that a queue that fails here gets all of it again
     drive.published_generation = NEVER_PUBLISHED
     # after the commit: a worker that heard of a task before would find it unpublished and let the message go
     await office.queue.publish([orjson.dumps(key.as_json()) for key in keys])
     drive.published_generation = generation
+    if keys:
+        drive.published_after = max((key.image for key in keys if key.image > after), default="")
+    await _keep_statistics(drive, len(keys))
     if again and keys:
         log.info("tasks_published_again", run_id=drive.run_id, phase=phase, num_tasks=len(keys))
+
+
+async def _keep_statistics(drive: Drive, num_published: int) -> None:
+    """Statistics as the phase fills its tables, whenever that has doubled: tasks are read by what the planner knows."""
+    drive.num_published += num_published
+    if drive.num_published >= drive.analyze_at:
+        drive.analyze_at = 2 * drive.num_published
+        async with drive.office.leader.reader.connect() as c:
+            await planning.analyze(c)
 
 
 async def _affordable(c: AsyncConnection, drive: Drive, out: int) -> int:
@@ -127,14 +149,14 @@ async def _fix_judge(drive: Drive, number: int) -> None:
 
 
 async def _students_lack(drive: Drive, number: int, checkpoint: str) -> bool:
-    async with drive.office.leader.reader.connect() as c:
-        return await work.num_students_lacking(c, drive.run_id, number, checkpoint) > 0
+    with drive.counting():
+        async with drive.office.leader.engine.connect() as c:
+            return await work.num_students_lacking(c, drive.run_id, number, checkpoint) > 0
 
 
 async def _show(drive: Drive, iteration: JsonObject) -> None:
-    started = time.monotonic()
-    async with drive.office.leader.reader.connect() as c:
-        done, total = await work.progress(c, drive.run_id, iteration["number"], iteration["phase"])
-        waiting = await planning.waiting_note(c, drive.run_id)
-    drive.note_cost(time.monotonic() - started)
+    with drive.counting():
+        async with drive.office.leader.engine.connect() as c:
+            done, total = await work.progress(c, drive.run_id, iteration["number"], iteration["phase"])
+            waiting = await planning.waiting_note(c, drive.run_id)
     await drive.show(iteration, done, total, waiting=waiting)

@@ -4,14 +4,11 @@ Stage 1 (`pretraining`) does the same with captions. The file's content is its n
 """
 
 import tempfile
-from collections.abc import AsyncIterator
-from itertools import groupby
 from pathlib import Path
-from typing import IO
 
 import orjson
 
-from services.coordinator.merge import Answered, training_line
+from services.coordinator.merge import answered, images, training_line
 from services.coordinator.phases.drive import Drive, Outcome, RunFailed
 from services.coordinator.repositories import iterations, pools
 from services.coordinator.run_config import RunConfig
@@ -151,32 +148,15 @@ async def _forget_job(drive: Drive, iteration: JsonObject) -> None:
 
 async def _write(drive: Drive, number: int, stage: str, file: Path) -> int:
     """The number of lines. The rows come image by image, so that no more than a batch is in memory."""
-    async with drive.office.leader.engine.connect() as c:
-        if stage == "pretrain":
-            batches = pools.references(c, _dataset(drive, stage))
-        else:
-            batches = pools.answered(c, drive.run_id, "tuning", number)
-        with file.open("wb") as out:
-            return await write_lines(batches, out)
-
-
-async def write_lines(batches: AsyncIterator[list[JsonObject]], out: IO[bytes]) -> int:
-    """Training lines from rows that are sorted by image; an image may span batches."""
-    num_lines, kept = 0, list[JsonObject]()
-    async for batch in batches:
-        rows = kept + batch
-        whole = [row for row in rows if row["image"] != rows[-1]["image"]]
-        kept = [row for row in rows if row["image"] == rows[-1]["image"]]
-        num_lines += _write_images(whole, out)
-    return num_lines + _write_images(kept, out)
-
-
-def _write_images(rows: list[JsonObject], out: IO[bytes]) -> int:
+    engine = drive.office.leader.engine
+    if stage == "pretrain":
+        batches = pools.references(engine, _dataset(drive, stage))
+    else:
+        batches = pools.by_image(engine, drive.run_id, "tuning", number)
     num_lines = 0
-    for image, group in groupby(rows, key=lambda row: str(row["image"])):
-        items = [
-            Answered(row["id"], row["dialogue"], row["turn"], row["text"], row["answer"]) for row in group
-        ]
-        out.write(orjson.dumps(training_line(image, items), option=orjson.OPT_APPEND_NEWLINE))
-        num_lines += 1
+    with file.open("wb") as out:
+        async for image, rows in images(batches):
+            if items := answered(rows):
+                out.write(orjson.dumps(training_line(image, items), option=orjson.OPT_APPEND_NEWLINE))
+                num_lines += 1
     return num_lines

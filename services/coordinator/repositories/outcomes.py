@@ -4,7 +4,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.coordinator.repositories import iterations
 from services.coordinator.repositories.failures import NO_TEACHER_ANSWER
-from services.coordinator.repositories.rows import execute, fetch, fetch_one
+from services.coordinator.repositories.rows import execute, fetch, fetch_one, join_by_hashing
 from services.coordinator.run_config import SelectionMode
 from shared.types import JsonObject
 
@@ -18,6 +18,7 @@ CHOSEN: dict[SelectionMode, str] = {
 
 async def leave_unanswered_unjudged(c: AsyncConnection, run_id: str, iteration: int) -> int:
     """Without a teacher's answer there is nothing to compare with."""
+    await join_by_hashing(c)
     return await execute(
         c,
         f"""
@@ -131,18 +132,19 @@ async def candidate_counts(c: AsyncConnection, run_id: str, iteration: int) -> J
     return row or {}
 
 
-async def heldout_results(c: AsyncConnection, run_id: str, iteration: int) -> list[tuple[str, bool]]:
-    """Kind and correctness of every held-out question; one that could not be asked is wrong."""
+async def heldout_marks(c: AsyncConnection, run_id: str, iteration: int) -> dict[str, tuple[int, int]]:
+    """The held-out questions of each kind and how many were answered right; one that was not asked is wrong."""
+    await join_by_hashing(c)
     rows = await fetch(
         c,
         """
-        SELECT d.task_type, coalesce(e.correct, false) AS correct
+        SELECT d.task_type, count(*) AS num, count(*) FILTER (WHERE e.correct) AS num_correct
         FROM runs r JOIN dataset_items d ON d.dataset = r.config->'evaluation'->>'dataset'
         LEFT JOIN evaluation_answers e
             ON e.run_id = r.id AND e.iteration = :iteration AND e.item_id = d.id
-        WHERE r.id = :run_id
+        WHERE r.id = :run_id GROUP BY d.task_type
         """,
         run_id=run_id,
         iteration=iteration,
     )
-    return [(row["task_type"], row["correct"]) for row in rows]
+    return {row["task_type"]: (row["num"], row["num_correct"]) for row in rows}

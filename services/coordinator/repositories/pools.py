@@ -1,10 +1,12 @@
 """Queries on instructions: seeding a run, the two pools, and what an instruction's life was."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from services.coordinator.repositories.rows import execute, fetch, fetch_one, text
+from services.coordinator.database import reader
+from services.coordinator.repositories.rows import execute, fetch, fetch_one, join_by_hashing
 from shared.types import JsonObject
 
 COLUMNS = "id, image, text, task_type, origin, parent, born_in, dialogue, turn"
@@ -28,55 +30,89 @@ async def seed(c: AsyncConnection, run_id: str, dataset: str) -> int:
 async def page(
     c: AsyncConnection, run_id: str, pool: str, iteration: int, after: int, limit: int
 ) -> list[JsonObject]:
-    """A page of a pool in id order, from behind the id `after`."""
+    """A page of a pool in id order, from behind the id `after`.
+
+    It costs the same at any depth and however large the run has grown since: a page of each birth, merged.
+    """
     return await fetch(
         c,
         f"""
-        SELECT {COLUMNS} FROM instructions
-        WHERE run_id = :run_id AND {born(pool)} AND id > :after ORDER BY id LIMIT :limit
+        SELECT {COLUMNS} FROM generate_series(CAST(:first AS bigint), :iteration) birth CROSS JOIN LATERAL (
+            SELECT {COLUMNS} FROM instructions
+            WHERE run_id = :run_id AND born_in = birth AND id > :after ORDER BY id LIMIT :limit
+        ) born ORDER BY id LIMIT :limit
         """,
         run_id=run_id,
+        first=iteration if pool == "tuning" else 1,
         iteration=iteration,
         after=after,
         limit=limit,
     )
 
 
-async def answered(
-    c: AsyncConnection, run_id: str, pool: str, iteration: int
+async def by_image(
+    engine: AsyncEngine, run_id: str, pool: str, iteration: int
 ) -> AsyncIterator[list[JsonObject]]:
-    """The pool's answered instructions in batches, image by image, in an image's training order."""
-    result = await c.stream(
-        text(
-            f"""
-            SELECT i.id, i.image, i.dialogue, i.turn, i.text, a.text AS answer
-            FROM instructions i
-            JOIN bindings b ON b.run_id = i.run_id AND b.instruction_id = i.id
-                AND b.role = 'teacher' AND b.checkpoint = ''
-            JOIN answers a ON a.request_hash = b.request_hash
-            WHERE i.run_id = :run_id AND {born(pool)}
-            ORDER BY i.image COLLATE "C", i.dialogue COLLATE "C" NULLS LAST, i.turn, i.id
-            """
-        ),
-        {"run_id": run_id, "iteration": iteration},
-    )
-    async for rows in result.mappings().partitions(ROWS_AT_ONCE):
-        yield [dict(row) for row in rows]
+    """The pool in batches, image by image, with the teacher's answers; `answer` is None where there is none.
+
+    Each batch is a query of its own: a slow reader holds neither a connection nor a snapshot, whose dead rows
+    nobody could clean away.
+    """
+    query = f"""
+        SELECT {", ".join(f"i.{name}" for name in COLUMNS.split(", "))}, a.text AS answer, a.request_hash,
+            a.model_revision, a.prompt_version
+        FROM (
+            SELECT {COLUMNS} FROM instructions
+            WHERE run_id = :run_id AND {born(pool)} AND (image, id) > (:image, :id)
+            ORDER BY image, id LIMIT {ROWS_AT_ONCE}
+        ) i
+        LEFT JOIN bindings b ON b.run_id = :run_id AND b.instruction_id = i.id
+            AND b.role = 'teacher' AND b.checkpoint = ''
+        LEFT JOIN answers a ON a.request_hash = b.request_hash
+        ORDER BY i.image, i.id
+    """
+    async for rows in _batches(engine, query, run_id=run_id, iteration=iteration):
+        yield rows
 
 
-async def references(c: AsyncConnection, dataset: str) -> AsyncIterator[list[JsonObject]]:
-    """A pre-training data set's captions, one turn each, in batches."""
-    result = await c.stream(
-        text(
-            """
-            SELECT id, image, dialogue, turn, text, reference AS answer FROM dataset_items
-            WHERE dataset = :dataset ORDER BY image COLLATE "C", id
-            """
-        ),
-        {"dataset": dataset},
+async def count_answered(c: AsyncConnection, run_id: str, pool: str, iteration: int) -> JsonObject:
+    """How many of the pool's instructions have a teacher's answer, and how many have none."""
+    await join_by_hashing(c)
+    row = await fetch_one(
+        c,
+        f"""
+        SELECT count(b.run_id) AS answered, count(*) - count(b.run_id) AS unanswered
+        FROM instructions i LEFT JOIN bindings b ON b.run_id = i.run_id AND b.instruction_id = i.id
+            AND b.role = 'teacher' AND b.checkpoint = ''
+        WHERE i.run_id = :run_id AND i.{born(pool)}
+        """,
+        run_id=run_id,
+        iteration=iteration,
     )
-    async for rows in result.mappings().partitions(ROWS_AT_ONCE):
-        yield [dict(row) for row in rows]
+    assert row is not None, "an aggregate has a row"
+    return row
+
+
+async def references(engine: AsyncEngine, dataset: str) -> AsyncIterator[list[JsonObject]]:
+    """A pre-training data set's captions, one turn each, in batches, image by image."""
+    query = f"""
+        SELECT id, image, dialogue, turn, text, reference AS answer FROM dataset_items
+        WHERE dataset = :dataset AND (image, id) > (:image, :id) ORDER BY image, id LIMIT {ROWS_AT_ONCE}
+    """
+    async for rows in _batches(engine, query, dataset=dataset):
+        yield rows
+
+
+async def _batches(engine: AsyncEngine, query: str, **values: Any) -> AsyncIterator[list[JsonObject]]:
+    image, last = "", -1
+    while True:
+        async with reader(engine).connect() as c:
+            rows = await fetch(c, query, image=image, id=last, **values)
+        if rows:
+            yield rows
+            image, last = rows[-1]["image"], rows[-1]["id"]
+        if len(rows) < ROWS_AT_ONCE:
+            return
 
 
 async def get(c: AsyncConnection, run_id: str, instruction_id: int) -> JsonObject | None:

@@ -38,6 +38,14 @@ async def execute(c: AsyncConnection, sql: str, **values: Any) -> int:
     return int((await c.execute(text(sql), values)).rowcount)
 
 
+async def join_by_hashing(c: AsyncConnection) -> None:
+    """For statements over a whole pool, to the end of the transaction: never row by row.
+
+    Statistics may be older than the pool; a planner that expects one row joins half a million by nested loops.
+    """
+    await execute(c, "SET LOCAL enable_nestloop = off")
+
+
 async def insert(c: AsyncConnection, table: str, rows: Sequence[Mapping[str, Any]]) -> int:
     """Insert rows of equal keys in one statement; those whose natural key is there already change nothing.
 

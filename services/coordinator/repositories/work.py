@@ -7,17 +7,21 @@ from collections.abc import Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.coordinator.repositories.rows import fetch, fetch_one
+from services.coordinator.repositories.rows import fetch, fetch_one, join_by_hashing
 from shared.types import JsonObject
 
 TEACHER_ANSWER = """
     LEFT JOIN bindings tb ON tb.run_id = i.run_id AND tb.instruction_id = i.id
         AND tb.role = 'teacher' AND tb.checkpoint = ''
 """
-UNFAILED = """
+# two equalities, which can be hashed: `IN (0, i.id)` is probed row by row
+UNFAILED = " AND ".join(
+    f"""
     NOT EXISTS (SELECT FROM failures f WHERE f.run_id = i.run_id AND f.iteration = :iteration
-        AND f.phase = '{phase}' AND f.image = i.image AND f.instruction_id IN (0, i.id))
-"""
+        AND f.phase = '{{phase}}' AND f.image = i.image AND f.instruction_id = {failed})
+    """
+    for failed in ("0", "i.id")
+)
 TEACHING = f"""
     FROM instructions i {TEACHER_ANSWER}
     WHERE i.run_id = :run_id AND i.born_in = :iteration AND tb.run_id IS NULL
@@ -99,6 +103,7 @@ ASSESSING_INPUT = f"""
 
 async def progress(c: AsyncConnection, run_id: str, iteration: int, phase: str) -> tuple[int, int]:
     """Done and total of a phase, in instructions (parents, held-out questions)."""
+    await join_by_hashing(c)
     lacking = await fetch_one(c, NUM_LACKING[phase], run_id=run_id, iteration=iteration)
     total = await fetch_one(c, TOTAL[phase], run_id=run_id, iteration=iteration)
     num_total = int((total or {}).get("num") or 0)
@@ -107,6 +112,7 @@ async def progress(c: AsyncConnection, run_id: str, iteration: int, phase: str) 
 
 async def num_students_lacking(c: AsyncConnection, run_id: str, iteration: int, checkpoint: str) -> int:
     """How many instructions of the cache pool the student is still to answer for a verdict."""
+    await join_by_hashing(c)
     row = await fetch_one(
         c,
         f"""
