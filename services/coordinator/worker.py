@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.coordinator.clients import Services
 from services.coordinator.database import connect, persistently
+from services.coordinator.metrics_port import answering_metrics
 from services.coordinator.migrate import schema_is_current
 from services.coordinator.outgoing import Http
 from services.coordinator.queue import Queue
@@ -40,15 +41,17 @@ async def work_until_told(settings: CoordinatorSettings) -> None:
     """Until SIGTERM or SIGINT."""
     engine = connect(settings.database_url, connections=6)
     queue = Queue(settings.redis_url, settings.queue_name)
-    http = Http(load_keys(), settings.timeout_s)
+    keys = load_keys()
+    http = Http(keys, settings.timeout_s)
     await wait_for_schema(engine)
     services = Services(http, settings)
     working = asyncio.create_task(Worker(settings, engine, queue, services).run())
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, working.cancel)
     log.info("worker_started", concurrency=settings.concurrency)
-    with contextlib.suppress(asyncio.CancelledError):
-        await working
+    async with answering_metrics(settings, keys, engine):
+        with contextlib.suppress(asyncio.CancelledError):
+            await working
     await services.close()
     await queue.close()
     await engine.dispose()

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from services.coordinator.api import shapes
 from services.coordinator.api.frame import Desk, answer, public, run_or_404
 from services.coordinator.merge import Answered, order, picture_of, training_line
 from services.coordinator.repositories import iterations, pools
@@ -22,7 +23,7 @@ Format = Literal["openai", "llava"]
 def router(desk: Desk) -> APIRouter:
     routes = APIRouter(prefix="/v1/runs/{run_id}/pools/{pool}", tags=["pools"])
 
-    @routes.get("")
+    @routes.get("", response_model=shapes.PoolPage)
     async def page(
         run_id: str,
         pool: Pool,
@@ -47,7 +48,7 @@ def router(desk: Desk) -> APIRouter:
             }
         )
 
-    @routes.get("/export")
+    @routes.get("/export", response_class=shapes.JsonLines)
     async def export(
         run_id: str,
         pool: Pool,

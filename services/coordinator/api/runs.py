@@ -4,22 +4,19 @@ import secrets
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Response
-from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.coordinator.api.frame import Desk, answer, run_or_404
+from services.coordinator.api import shapes
+from services.coordinator.api.frame import Asked, Desk, answer, run_or_404
 from services.coordinator.api.probing import check_engine, has_pictures
+from services.coordinator.api.streams import EventStream, one_stream
 from services.coordinator.api.usage import of_iteration, run_view, usage_of_run
 from services.coordinator.events import follow
 from services.coordinator.repositories import datasets, iterations, runs
 from services.coordinator.run_config import RunConfig, parse_run_config
 from services.coordinator.states import RunStatus, check_transition
 from shared.errors import Conflict, NotFound, Unprocessable
-
-
-class Asked(BaseModel):
-    model_config = ConfigDict(extra="forbid")
 
 
 class RunRequest(Asked):
@@ -41,7 +38,7 @@ def router(desk: Desk) -> APIRouter:
 
 
 def _add_creation(routes: APIRouter, desk: Desk) -> None:
-    @routes.post("")
+    @routes.post("", status_code=201, response_model=shapes.Run)
     async def create(asked: RunRequest) -> Response:
         config = parse_run_config(asked.config)
         engines = {role: spec.model_dump() for role, spec in config.engines().items()}
@@ -58,17 +55,17 @@ def _add_creation(routes: APIRouter, desk: Desk) -> None:
 def _add_views(routes: APIRouter, desk: Desk) -> None:
     """Runs and iterations as they stand, once or as they change."""
 
-    @routes.get("")
+    @routes.get("", response_model=shapes.RunList)
     async def everything() -> Response:
         async with desk.engine.connect() as c:
             return answer({"object": "list", "data": await runs.everything(c)})
 
-    @routes.get("/{run_id}")
+    @routes.get("/{run_id}", response_model=shapes.Run)
     async def one(run_id: str) -> Response:
         async with desk.engine.connect() as c:
             return answer(await run_view(c, run_id))
 
-    @routes.get("/{run_id}/iterations")
+    @routes.get("/{run_id}/iterations", response_model=shapes.IterationList)
     async def all_iterations(run_id: str) -> Response:
         async with desk.engine.connect() as c:
             usage = await usage_of_run(c, await run_or_404(c, run_id))
@@ -76,7 +73,7 @@ def _add_views(routes: APIRouter, desk: Desk) -> None:
         data = [{**row, "usage": of_iteration(usage, row["number"])} for row in rows]
         return answer({"object": "list", "data": data})
 
-    @routes.get("/{run_id}/iterations/{number}")
+    @routes.get("/{run_id}/iterations/{number}", response_model=shapes.Iteration)
     async def one_iteration(run_id: str, number: int) -> Response:
         async with desk.engine.connect() as c:
             usage = await usage_of_run(c, await run_or_404(c, run_id))
@@ -85,14 +82,13 @@ def _add_views(routes: APIRouter, desk: Desk) -> None:
             raise NotFound(f"run {run_id} has no iteration {number} yet")
         return answer({**found, "usage": of_iteration(usage, number)})
 
-    @routes.get("/{run_id}/events")
-    async def events(run_id: str) -> StreamingResponse:
+    @routes.get("/{run_id}/events", response_class=EventStream, dependencies=[one_stream(desk.streams)])
+    async def events(run_id: str) -> EventStream:
         """Server-sent events: `run` whenever status, iteration, phase or progress change, until the run's end."""
         async with desk.engine.connect() as c:
             await run_or_404(c, run_id)
-        return StreamingResponse(
+        return EventStream(
             follow(desk.engine, run_id),
-            media_type="text/event-stream",
             headers={"cache-control": "no-store", "x-accel-buffering": "no"},
         )
 
@@ -100,9 +96,11 @@ def _add_views(routes: APIRouter, desk: Desk) -> None:
 def _add_control(routes: APIRouter, desk: Desk) -> None:
     """Ask for trainings, pause, resume, cancel."""
 
-    @routes.post("/{run_id}/iterations")
+    @routes.post("/{run_id}/iterations", status_code=202, response_model=shapes.Run)
     async def start(
-        run_id: str, asked: MoreTrainings, idempotency_key: Annotated[str | None, Header()] = None
+        run_id: str,
+        asked: MoreTrainings,
+        idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
     ) -> Response:
         """Adds trainings to the target and starts. The same Idempotency-Key again changes nothing."""
         async with desk.engine.begin() as c:
@@ -115,17 +113,17 @@ def _add_control(routes: APIRouter, desk: Desk) -> None:
                 await runs.add_trainings(c, run_id, count)
             return answer(await run_view(c, run_id), 202)
 
-    @routes.post("/{run_id}/pause")
+    @routes.post("/{run_id}/pause", response_model=shapes.Run)
     async def pause(run_id: str) -> Response:
         """Tasks in flight are given up; what is committed stays."""
         return await _set(desk, run_id, "paused")
 
-    @routes.post("/{run_id}/resume")
+    @routes.post("/{run_id}/resume", response_model=shapes.Run)
     async def resume(run_id: str) -> Response:
         """A paused run goes on where it was; a failed one tries the step that failed again."""
         return await _set(desk, run_id, "running")
 
-    @routes.post("/{run_id}/cancel")
+    @routes.post("/{run_id}/cancel", response_model=shapes.Run)
     async def cancel(run_id: str) -> Response:
         """For good; what was found so far stays readable."""
         return await _set(desk, run_id, "cancelled")
