@@ -8,7 +8,7 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import DBAPIError
 
-from services.coordinator.api import changing, datasets, keys, pools, runs, usage, views
+from services.coordinator.api import changing, datasets, doctor, keys, pools, runs, usage, views
 from services.coordinator.api.frame import Desk
 from services.coordinator.api.parameters import known_parameters
 from services.coordinator.api.storable import storable
@@ -69,6 +69,7 @@ def create_coordinator_app(settings: CoordinatorSettings, own_keys: Keys) -> Fas
     for part in (datasets, runs, changing, usage, pools, views):
         app.include_router(part.router(desk))
     app.include_router(keys.router(desk, ring))
+    app.include_router(doctor.router(desk, own_keys, queue))
     return app
 
 
