@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from comd.commands import data, keys, pool, runs, stack, student
+from comd.commands import data, doctor, keys, pool, runs, stack, student
 from shared.errors import ComdError
 
 app = typer.Typer(
@@ -16,6 +16,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command("up")(stack.up)
+app.command("doctor")(doctor.doctor)
 app.add_typer(data.app, name="data")
 app.add_typer(runs.app, name="run")
 app.add_typer(pool.app, name="pool")

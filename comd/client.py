@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -138,6 +139,20 @@ class Coordinator:
             raise EngineUnavailable(
                 f"the export from {self.url} broke off ({error}); ask for it again"
             ) from error
+
+    def keys(self) -> list[Json]:
+        return list(self._ask("GET", "/v1/keys")["data"])
+
+    def make_key(self, name: str, scope: str) -> Json:
+        """The new key, its `key` included."""
+        return self._ask("POST", "/v1/keys", json={"name": name, "scope": scope})
+
+    def revoke_key(self, name: str) -> Json:
+        return self._ask("DELETE", f"/v1/keys/{quote(name, safe='')}")
+
+    def doctor(self) -> Json:
+        """What the coordinator finds of itself and of all that it talks to."""
+        return self._ask("GET", "/v1/doctor")
 
     def picture(self, sha256: str) -> bytes:
         return self._send("GET", f"/v1/images/{sha256}").content

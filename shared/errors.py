@@ -24,7 +24,7 @@ class ComdError(Exception):
         param: str | None = None,
         headers: Mapping[str, str] | None = None,
     ):
-        self.message = mask(message)
+        self.message = writable(mask(message))
         super().__init__(self.message)
         self.error_code = code or self.code
         self.param = param
@@ -97,6 +97,15 @@ class RoleBusy(ComdError):
         super().__init__(message, headers={"retry-after": f"{retry_after_s:.3g}"})
 
 
+class TooManyRequests(ComdError):
+    """One caller asks for more than its share."""
+
+    status, type, code = 429, "rate_limit_error", "rate_limit_exceeded"
+
+    def __init__(self, message: str, *, retry_after_s: int):
+        super().__init__(message, headers={"retry-after": str(retry_after_s)})
+
+
 class DiskFull(ComdError):
     """Nothing was written; the caller frees space and asks again."""
 
@@ -107,6 +116,11 @@ class ConfigError(ComdError):
     """A setting that cannot be used; ends a process with exit status 2."""
 
     status, type, code = 422, "invalid_request_error", "bad_configuration"
+
+
+def writable(text: str) -> str:
+    """The text in a form that UTF-8 can hold: half characters, which JSON can carry, are spelled out."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def told(value: object, most: int = 60) -> str:

@@ -9,8 +9,12 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from shared.callers import Caller
 from shared.errors import ConfigError
 from shared.masking import hide
+
+OPERATOR = Caller("api", "admin")  # whoever has the key of this machine
+INTERNAL = Caller("internal", "admin", internal=True)
 
 
 @dataclass(frozen=True)
@@ -18,13 +22,12 @@ class Keys:
     api: str
     internal: str
 
-    def is_api(self, given: str) -> bool:
-        """Whether `given` opens the service; constant time in the key's value."""
-        return hmac.compare_digest(given.encode(), self.api.encode()) | self.is_internal(given)
-
-    def is_internal(self, given: str) -> bool:
-        """Whether `given` is the key of calls between our own services."""
-        return hmac.compare_digest(given.encode(), self.internal.encode())
+    async def caller(self, given: str) -> Caller | None:
+        """Whose key it is, where it is one of these two; constant time in the keys' values."""
+        is_api = hmac.compare_digest(given.encode(), self.api.encode())
+        if hmac.compare_digest(given.encode(), self.internal.encode()):
+            return INTERNAL
+        return OPERATOR if is_api else None
 
     def __repr__(self) -> str:
         return "Keys(...)"  # never into a log

@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 
+from shared import request_ids
 from shared.masking import hide_environment, mask
 
 SECRET_FIELDS = {"authorization", "api_key", "key", "password"}
@@ -27,6 +28,7 @@ def configure(service: str, level: int = logging.INFO, quiet: bool = False) -> N
     )
     before: list[Any] = [
         structlog.contextvars.merge_contextvars,
+        _name_request,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
@@ -49,6 +51,13 @@ def configure(service: str, level: int = logging.INFO, quiet: bool = False) -> N
     for noisy in ("httpx", "httpcore", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     structlog.contextvars.bind_contextvars(service=service)
+
+
+def _name_request(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """The id of the request or task in whose course the line is written."""
+    if request_id := request_ids.current():
+        event.setdefault("request_id", request_id)
+    return event
 
 
 def mask_fields(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

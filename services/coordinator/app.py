@@ -4,47 +4,43 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import SQLAlchemyError
 
-from services.coordinator.api import changing, datasets, pools, runs, usage, views
+from services.coordinator.api import changing, datasets, doctor, keys, pools, runs, usage, views
 from services.coordinator.api.frame import Desk
+from services.coordinator.api.parameters import known_parameters
+from services.coordinator.api.storable import storable
 from services.coordinator.clients import Services
 from services.coordinator.database import connect, is_passing
 from services.coordinator.driver import drive
 from services.coordinator.intake.imports import Imports
+from services.coordinator.key_ring import KeyRing
+from services.coordinator.metrics import look_up
+from services.coordinator.metrics_port import database_probe
 from services.coordinator.outgoing import Http
 from services.coordinator.queue import Queue
-from services.coordinator.repositories.rows import scalar
 from services.coordinator.settings import CoordinatorSettings
 from services.coordinator.trainer import Trainer
 from shared import logs
+from shared.callers import needs_by_method
 from shared.errors import ComdError, EngineUnavailable
 from shared.images import ImageStore
 from shared.keys import Keys
-from shared.service import Readiness, create_app
+from shared.rates import Streams
+from shared.service import Frame, create_app
 
 log = logs.get(__name__)
 
 
-def create_coordinator_app(settings: CoordinatorSettings, keys: Keys) -> FastAPI:
+def create_coordinator_app(settings: CoordinatorSettings, own_keys: Keys) -> FastAPI:
     """The app. The database must have the newest schema already (see `migrate`)."""
     engine = connect(settings.database_url)
     queue = Queue(settings.redis_url, settings.queue_name)
-    http = Http(keys, settings.timeout_s)
+    http = Http(own_keys, settings.timeout_s)
     services = Services(http, settings)
     imports = Imports(engine)
-
-    async def probe() -> Readiness:
-        try:
-            async with engine.connect() as c:
-                await scalar(c, "SELECT 1")
-        except SQLAlchemyError as error:
-            return Readiness(
-                False, f"the database cannot be used: {str(getattr(error, 'orig', error))[:200]}"
-            )
-        return Readiness(True)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -60,11 +56,22 @@ def create_coordinator_app(settings: CoordinatorSettings, keys: Keys) -> FastAPI
         await queue.close()
         await engine.dispose()
 
-    app = create_app("coordinator", keys, probe, lifespan)
+    ring = KeyRing(own_keys, engine)
+    frame = Frame(
+        max_body_bytes=settings.max_body_bytes,
+        find_caller=ring.caller,
+        requests_per_minute=settings.requests_per_minute,
+        dependencies=[Depends(needs_by_method), Depends(storable), Depends(known_parameters)],
+        more_metrics=look_up(engine, queue),
+    )
+    app = create_app("coordinator", own_keys, database_probe(engine), lifespan, frame)
     app.add_exception_handler(SQLAlchemyError, _database_error)
-    desk = Desk(settings, engine, services, ImageStore(settings.image_store), imports)
+    streams = Streams(settings.streams_per_key)
+    desk = Desk(settings, engine, services, ImageStore(settings.image_store), imports, streams)
     for part in (datasets, runs, changing, usage, pools, views):
         app.include_router(part.router(desk))
+    app.include_router(keys.router(desk, ring))
+    app.include_router(doctor.router(desk, own_keys, queue))
     return app
 
 

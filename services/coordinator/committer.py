@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from services.coordinator import metrics
 from services.coordinator.database import persistently
 from services.coordinator.repositories import tasks, usage
 from services.coordinator.repositories.rows import insert
@@ -70,7 +71,8 @@ class Committer:
 
     async def _write_all(self, units: Sequence[Unit]) -> None:
         try:
-            held = await persistently(lambda: self._write(units))
+            with metrics.commit_seconds.time():
+                held = await persistently(lambda: self._write(units))
         except Exception as error:
             if len(units) > 1:  # one bad row must not take the others with it
                 for unit in units:
@@ -78,6 +80,7 @@ class Committer:
                 return
             _settle(units[0], error)
             return
+        metrics.commit_units.observe(len(units))
         for unit in units:
             if not unit.written.done():
                 unit.written.set_result(unit.claim in held)

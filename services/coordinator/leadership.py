@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from services.coordinator import metrics
 from services.coordinator.database import Reader
 from services.coordinator.repositories.rows import scalar
 from shared.errors import ComdError
@@ -66,8 +67,10 @@ async def leadership(engine: AsyncEngine) -> AsyncIterator[tuple[Leader, AsyncCo
                 ON CONFLICT (id) DO UPDATE SET epoch = leadership.epoch + 1 RETURNING epoch
                 """,
             )
+            metrics.leading.set(1)
             yield Leader(engine, int(epoch)), lock
         finally:
+            metrics.leading.set(0)
             if not lock.closed and not lock.invalidated:
                 await lock.invalidate()  # closes the session, which gives the lock back
 

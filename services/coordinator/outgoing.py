@@ -11,6 +11,7 @@ from urllib.parse import quote
 import httpx
 import orjson
 
+from shared import logs, request_ids
 from shared.engine import pooled_client
 from shared.errors import ComdError
 from shared.keys import Keys
@@ -21,6 +22,8 @@ WAIT_STATUSES = {401, 408, 429, 503, 504}
 WAIT_CODES = {"engine_unavailable", "checkpoint_not_loaded", "bad_configuration", "model_not_found"}
 WaitCause = Literal["busy", "down", "other"]
 CAUSES: dict[int, WaitCause] = {429: "busy", 503: "down"}
+
+log = logs.get(__name__)
 
 
 class Waiting(ComdError):
@@ -60,7 +63,7 @@ class Http:
         self, method: str, url: str, body: Any = None, **options: Any
     ) -> tuple[JsonObject, float]:
         """The same, and the seconds that an engine took: as the service says, else by our own clock."""
-        headers = options.pop("headers", {})
+        headers = {**request_ids.headers(), **options.pop("headers", {})}
         if body is not None:
             options["content"] = body if isinstance(body, bytes) else orjson.dumps(body)
             headers = {"content-type": "application/json", **headers}
@@ -71,7 +74,10 @@ class Http:
             said = str(error) or type(error).__name__
             raise Waiting(f"{url} cannot be reached ({said})", cause="down") from error
         if not response.is_success:
-            raise _refusal(url, response)
+            refusal = _refusal(url, response)
+            if not isinstance(refusal, Waiting):  # waiting shows on the run, and would fill the log
+                log.warning("call_refused", url=url, status=response.status_code, reason=refusal.message)
+            raise refusal
         try:
             reply = orjson.loads(response.content or b"{}")
         except orjson.JSONDecodeError as error:

@@ -55,6 +55,14 @@ class Queue:
         """From here on `was_lost` is about what is published after this."""
         await self.redis.set(self.generation, await self._server())
 
+    async def lengths(self) -> tuple[int, int]:
+        """How many messages there are, and how many of them a worker has."""
+        length = int(await self.redis.xlen(self.stream))
+        try:
+            return length, int((await self.redis.xpending(self.stream, GROUP))["pending"])
+        except ResponseError:  # no worker has ever asked
+            return length, 0
+
     async def read(self, consumer: str, count: int, block_ms: int) -> list[Message]:
         """New messages; waits up to `block_ms` for the first."""
 

@@ -12,11 +12,12 @@ from shared.errors import Unprocessable
 from shared.settings import explain, known_keys
 from shared.types import EngineSpec, Role
 
+MOST_MONEY, DEAREST = 1e9, 1e6  # in billionths they, and sums of them, still fit into 64 bits
 SelectionMode = Literal["balanced", "difficult_only", "easy_only", "random"]
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class SelectionConfig(Section):
@@ -33,9 +34,9 @@ class SelectionConfig(Section):
 class Price(Section):
     """Of a million tokens, in the run's currency."""
 
-    prompt: float = Field(0.0, ge=0, allow_inf_nan=False)
-    cached: float | None = Field(None, ge=0, allow_inf_nan=False, description="default: as prompt")
-    completion: float = Field(0.0, ge=0, allow_inf_nan=False)
+    prompt: float = Field(0.0, ge=0, le=DEAREST)
+    cached: float | None = Field(None, ge=0, le=DEAREST, description="default: as prompt")
+    completion: float = Field(0.0, ge=0, le=DEAREST)
 
 
 class RoleConfig(Section):
@@ -93,7 +94,7 @@ class EarlyStopConfig(Section):
 
 
 class BudgetConfig(Section):
-    limit: float = Field(ge=0, allow_inf_nan=False, description="what the run may spend, in its currency")
+    limit: float = Field(ge=0, le=MOST_MONEY, description="what the run may spend, in its currency")
 
 
 class RunConfig(Section):

@@ -38,9 +38,19 @@ class CoordinatorSettings(ProcessSettings):
     augmentor_url: ServerRoot = "http://127.0.0.1:8104"
     trainer_url: ServerRoot = "http://127.0.0.1:8105"
     timeout_s: float = Field(600.0, gt=0, description="the longest wait for one reply of a service")
+    requests_per_minute: int = Field(
+        12_000,
+        ge=1,
+        description="of one key, or of one address without a key; 429 beyond, counted by process",
+    )
+    max_body_bytes: int = Field(1024 * 1024, ge=1024, description="of one request; 413 beyond")
+    streams_per_key: int = Field(20, ge=1, description="event streams open at once; 429 beyond")
     queue_name: str = Field("comd:tasks", description="the Redis stream; one per installation")
     concurrency: int = Field(128, ge=1, le=4096, description="worker: tasks (images) at once")
     lease_s: float = Field(15.0, gt=0, description="a task without a sign of life for so long is given away")
+    metrics_port: int = Field(
+        0, ge=0, le=65535, description="worker: /metrics on this port of `host`, under the key; 0 is off"
+    )
     tick_s: float = Field(0.2, gt=0, description="how often the driver looks at each run")
     published_at_once: int = Field(512, ge=1, description="bound on the tasks in the queue (back-pressure)")
 

@@ -334,3 +334,15 @@ class UsageTotal(Table):
     completion_tokens: Mapped[int]
     seconds: Mapped[float]
     cost_nanos: Mapped[int]
+
+
+class ApiKey(Table):
+    """A bearer key, by its hash. A revoked one stays, so that its name means one key for ever."""
+
+    __tablename__ = "api_keys"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    scope: Mapped[str]  # read | run | admin
+    sha256: Mapped[str]
+    created_at: Mapped[datetime] = _now()
+    last_used_at: Mapped[datetime | None]  # to the minute
+    revoked_at: Mapped[datetime | None]

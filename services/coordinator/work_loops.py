@@ -29,7 +29,7 @@ from services.coordinator.tasks.evaluate import evaluate
 from services.coordinator.tasks.loading import load_work
 from services.coordinator.tasks.teach import teach
 from services.coordinator.tasks.work import IdentityChanged, Tools, Work
-from shared import logs
+from shared import logs, request_ids
 from shared.masking import mask
 from shared.types import JsonObject
 
@@ -136,6 +136,10 @@ class Worker:
             return found
 
     async def _do(self, one: Work) -> None:
+        with request_ids.bound(request_id_of(one.claim)):
+            await self._do_named(one)
+
+    async def _do_named(self, one: Work) -> None:
         try:
             if await self.purse.pays(one, self.tools):
                 await TASKS[one.claim.key.phase](one, self.tools)
@@ -254,6 +258,12 @@ def _key(message: Message) -> TaskKey | None:
     except (orjson.JSONDecodeError, TypeError):
         log.warning("unknown_message", payload=message.payload[:200])
         return None
+
+
+def request_id_of(claim: Claim) -> str:
+    """One id for all calls of a claim, which can be told from a row of `failures` too."""
+    key = claim.key
+    return request_ids.of_parts(key.run_id, key.iteration, key.phase, key.image, claim.attempt)
 
 
 def _phase_of(claim: Claim) -> tuple[str, int, str]:

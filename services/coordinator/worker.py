@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.coordinator.clients import Services
 from services.coordinator.database import connect, persistently
+from services.coordinator.metrics_port import answering_metrics
 from services.coordinator.migrate import schema_is_current
 from services.coordinator.outgoing import Http
 from services.coordinator.queue import Queue
@@ -43,7 +44,8 @@ async def work_until_told(settings: CoordinatorSettings, drain_s: float = DRAIN_
     """Until SIGTERM or SIGINT; what is under way then has `drain_s` to end."""
     engine = connect(settings.database_url, connections=6, idle_in_transaction_s=settings.lease_s)
     queue = Queue(settings.redis_url, settings.queue_name)
-    http = Http(load_keys(), settings.timeout_s)
+    keys = load_keys()
+    http = Http(keys, settings.timeout_s)
     await wait_for_schema(engine)
     services = Services(http, settings)
     worker, told = Worker(settings, engine, queue, services), asyncio.Event()
@@ -51,12 +53,13 @@ async def work_until_told(settings: CoordinatorSettings, drain_s: float = DRAIN_
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, told.set)
     log.info("worker_started", concurrency=settings.concurrency)
-    await asyncio.wait([working, asyncio.create_task(told.wait())], return_when=asyncio.FIRST_COMPLETED)
-    if working.done():
-        working.result()  # it never ends by itself but by an error
-    await worker.drain(drain_s)
-    working.cancel()
-    await asyncio.wait([working], timeout=GIVE_BACK_S)  # a database that is away is not waited for
+    async with answering_metrics(settings, keys, engine):
+        await asyncio.wait([working, asyncio.create_task(told.wait())], return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            working.result()  # it never ends by itself but by an error
+        await worker.drain(drain_s)
+        working.cancel()
+        await asyncio.wait([working], timeout=GIVE_BACK_S)  # a database that is away is not waited for
     await services.close()
     await queue.close()
     await engine.dispose()

@@ -14,7 +14,7 @@ from services.trainer.settings import TrainerSettings
 from services.trainer.trainer import Trainer
 from shared.errors import DiskFull
 from shared.keys import Keys, home
-from shared.service import Lifespan, Readiness, create_app
+from shared.service import Frame, Lifespan, Readiness, create_app
 
 
 def create_trainer_app(settings: TrainerSettings, keys: Keys) -> FastAPI:
@@ -42,7 +42,8 @@ def app_of(trainer: Trainer, keys: Keys, lifespan: Lifespan | None = None) -> Fa
         full = DiskFull(f"nothing was kept: {endings.disk_full_message(trainer.folder, 'ask again')}")
         return JSONResponse(full.body(), full.status)
 
-    app = create_app("trainer", keys, probe, lifespan, trainer.settings.max_upload_bytes)
+    frame = Frame(max_body_bytes=trainer.settings.max_upload_bytes)
+    app = create_app("trainer", keys, probe, lifespan, frame)
     app.add_exception_handler(OSError, no_space)
     for routes in (file_routes, job_routes, lease_routes, model_routes):
         app.include_router(routes(trainer))

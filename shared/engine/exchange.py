@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import httpx
 
+from shared import request_ids
 from shared.engine.pool import PooledClient
 from shared.engine.retries import retry_after_s
 from shared.engine.sessions import session_of
@@ -98,6 +99,8 @@ def broken_off(spec: EngineSpec, error: Exception) -> EngineReplyError:
 def headers_of(spec: EngineSpec, body: JsonObject | None = None) -> dict[str, str]:
     """The engine's key, and for vLLM the picture's name, by which a router keeps it on one replica."""
     headers = {"content-type": "application/json", "accept-encoding": "identity", "user-agent": "comd"}
+    if request_id := request_ids.current():
+        headers[request_ids.HEADER] = request_id
     if key := engine_key(spec.key_name):
         headers["authorization"] = f"Bearer {key}"
     if body is not None and spec.kind == "vllm" and (session := session_of(body["messages"])):

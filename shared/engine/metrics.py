@@ -48,5 +48,6 @@ def show(role: str, gate: Gate) -> None:
         _waiting: lambda: -1 if gate.engine_waiting is None else gate.engine_waiting,
         _up: lambda: gate.health.up,
     }
+    refused.labels(role, host_of(gate.url))  # from 0, so that the first one is an increase
     for gauge, value in read.items():
         gauge.labels(role, host_of(gate.url)).set_function(value)

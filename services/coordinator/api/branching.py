@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.coordinator.api.frame import Desk, answer, asked_by, run_or_404
+from services.coordinator.api import shapes
+from services.coordinator.api.frame import Asked, Desk, answer, asked_by, run_or_404
 from services.coordinator.api.probing import check_datasets, check_engine, has_pictures
 from services.coordinator.api.usage import run_view
 from services.coordinator.repositories import branches, event_log, iterations
@@ -19,9 +20,7 @@ from shared.errors import Conflict, NotFound, Unprocessable
 from shared.types import JsonObject
 
 
-class BranchRequest(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class BranchRequest(Asked):
     iteration: int = Field(ge=1, le=2**31, description="the new run stands right after this training")
     name: str = Field(min_length=1, max_length=100)
     config: dict[str, Any] = Field(
@@ -30,7 +29,7 @@ class BranchRequest(BaseModel):
 
 
 def add_branching(routes: APIRouter, desk: Desk) -> None:
-    @routes.post("/{run_id}/branch")
+    @routes.post("/{run_id}/branch", status_code=201, response_model=shapes.Run)
     async def branch(run_id: str, asked: BranchRequest, request: Request) -> Response:
         """Asked for more trainings, it goes on with the assessment under its own settings."""
         async with desk.engine.connect() as c:

@@ -3,23 +3,22 @@ prices and budget.
 """
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.coordinator.api.frame import Desk, answer, asked_by, run_or_404
+from services.coordinator.api import shapes
+from services.coordinator.api.frame import Asked, Desk, answer, asked_by, run_or_404
 from services.coordinator.api.probing import check_engine, has_pictures
 from services.coordinator.api.usage import run_view
 from services.coordinator.repositories import event_log, iterations, outcomes, planning, runs
-from services.coordinator.run_config import Price, RunConfig
+from services.coordinator.run_config import MOST_MONEY, Price, RunConfig
 from shared.errors import Conflict
 from shared.types import EngineSpec, JsonObject, Role
 
 ENDED = {"exhausted", "cancelled"}  # a finished run may be asked for more
 
 
-class RunChange(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class RunChange(Asked):
     endpoints: dict[str, EngineSpec | None] = Field(
         default_factory=dict, description="engines by role; null: the one that the role's service has itself"
     )
@@ -27,7 +26,7 @@ class RunChange(BaseModel):
         False, description="discard the verdicts of the assessment that goes on and fix its judge anew"
     )
     prices: dict[Role, Price | None] = Field(default_factory=dict, description="null takes a price away")
-    budget: float | None = Field(None, ge=0, allow_inf_nan=False, description="null takes the limit away")
+    budget: float | None = Field(None, ge=0, le=MOST_MONEY, description="null takes the limit away")
 
     @model_validator(mode="after")
     def _changes_something(self) -> "RunChange":
@@ -48,7 +47,7 @@ class RunChange(BaseModel):
 def router(desk: Desk) -> APIRouter:
     routes = APIRouter(prefix="/v1/runs", tags=["runs"])
 
-    @routes.patch("/{run_id}")
+    @routes.patch("/{run_id}", response_model=shapes.Run)
     async def change(run_id: str, asked: RunChange, request: Request) -> Response:
         """A teacher's or augmentor's swap counts from the next task, an assessor's from the next assessment."""
         async with desk.engine.connect() as c:

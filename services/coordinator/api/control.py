@@ -3,10 +3,11 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.coordinator.api.frame import Desk, answer, asked_by, run_or_404
+from services.coordinator.api import shapes
+from services.coordinator.api.frame import Asked, Desk, answer, asked_by, run_or_404
 from services.coordinator.api.usage import run_view
 from services.coordinator.repositories import event_log, failures, iterations, runs
 from services.coordinator.run_config import RunConfig
@@ -15,19 +16,17 @@ from shared.errors import Conflict
 from shared.types import JsonObject
 
 
-class MoreTrainings(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class MoreTrainings(Asked):
     count: int | None = Field(None, ge=1, le=1000, description="default: the configuration's `trainings`")
 
 
 def add_control(routes: APIRouter, desk: Desk) -> None:
-    @routes.post("/{run_id}/iterations")
+    @routes.post("/{run_id}/iterations", status_code=202, response_model=shapes.Run)
     async def start(
         run_id: str,
         asked: MoreTrainings,
         request: Request,
-        idempotency_key: Annotated[str | None, Header()] = None,
+        idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
     ) -> Response:
         """Adds trainings to the target and starts. The same Idempotency-Key again changes nothing."""
         async with desk.engine.begin() as c:
@@ -39,22 +38,22 @@ def add_control(routes: APIRouter, desk: Desk) -> None:
                     await runs.set_status(c, run_id, "running", cause=asked_by(request))
             return answer(await run_view(c, run_id), 202)
 
-    @routes.post("/{run_id}/pause")
+    @routes.post("/{run_id}/pause", response_model=shapes.Run)
     async def pause(run_id: str, request: Request) -> Response:
         """No new call is begun; what is in flight is waited for and kept."""
         return await _set(desk, run_id, "paused", asked_by(request))
 
-    @routes.post("/{run_id}/resume")
+    @routes.post("/{run_id}/resume", response_model=shapes.Run)
     async def resume(run_id: str, request: Request) -> Response:
         """A paused run goes on where it was; a failed one tries the step that failed again."""
         return await _set(desk, run_id, "running", asked_by(request))
 
-    @routes.post("/{run_id}/cancel")
+    @routes.post("/{run_id}/cancel", response_model=shapes.Run)
     async def cancel(run_id: str, request: Request) -> Response:
         """For good; what was found so far stays readable."""
         return await _set(desk, run_id, "cancelled", asked_by(request))
 
-    @routes.post("/{run_id}/retry")
+    @routes.post("/{run_id}/retry", response_model=shapes.Run)
     async def retry(run_id: str, request: Request) -> Response:
         """What failed in the present phase is asked again; a run that was paused to ask about it goes on."""
         async with desk.engine.begin() as c:

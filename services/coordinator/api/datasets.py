@@ -3,9 +3,10 @@
 from typing import Literal
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from services.coordinator.api.frame import Desk, answer
+from services.coordinator.api import shapes
+from services.coordinator.api.frame import Asked, Desk, answer
 from services.coordinator.intake.dataset_import import below_roots
 from services.coordinator.intake.reading import Reading
 from services.coordinator.repositories import datasets
@@ -13,9 +14,7 @@ from shared.errors import NotFound
 from shared.types import JsonObject
 
 
-class DatasetRequest(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class DatasetRequest(Asked):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
     path: str = Field(description="a LLaVA-style JSON list or JSON lines file")
     images: str | None = Field(None, description="the pictures' folder; default: the file's own")
@@ -25,7 +24,7 @@ class DatasetRequest(BaseModel):
 def router(desk: Desk) -> APIRouter:
     routes = APIRouter(prefix="/v1/datasets", tags=["datasets"])
 
-    @routes.post("")
+    @routes.post("", status_code=201, response_model=shapes.Dataset)
     async def register(asked: DatasetRequest) -> Response:
         """Reads everything before it answers; the import goes on where the client does not wait for it.
 
@@ -37,13 +36,13 @@ def router(desk: Desk) -> APIRouter:
         reading = Reading(asked.name, file, images, asked.purpose, desk.images)
         return answer(_shown(desk, await desk.imports.register(reading)), 201)
 
-    @routes.get("")
+    @routes.get("", response_model=shapes.DatasetList)
     async def everything() -> Response:
         async with desk.engine.connect() as c:
             rows = await datasets.everything(c)
         return answer({"object": "list", "data": [_shown(desk, row) for row in rows]})
 
-    @routes.get("/{name}")
+    @routes.get("/{name}", response_model=shapes.Dataset)
     async def one(name: str) -> Response:
         """With its `progress` while it is read. No rate: the import was stopped, and the same POST goes on with it."""
         async with desk.engine.connect() as c:

@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 from fastapi import Request, Response
+from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.coordinator.clients import Services
@@ -13,9 +14,16 @@ from services.coordinator.repositories import runs
 from services.coordinator.settings import CoordinatorSettings
 from shared.errors import NotFound
 from shared.images import ImageStore
+from shared.rates import Streams
 from shared.types import JsonObject
 
 ID_FIELDS = ("id", "parent", "instruction_id", "new_id")
+
+
+class Asked(BaseModel):
+    """Base of every request's body: a value is of the type that the document says, and unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 @dataclass(frozen=True)
@@ -27,6 +35,7 @@ class Desk:
     services: Services
     images: ImageStore
     imports: Imports
+    streams: Streams
 
 
 def answer(content: Any, status: int = 200) -> Response:

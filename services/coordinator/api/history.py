@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
+from services.coordinator.api import shapes
 from services.coordinator.api.frame import Desk, answer, public, run_or_404
 from services.coordinator.merge import picture_of
 from services.coordinator.repositories import event_log, failures
@@ -20,14 +21,14 @@ After = Annotated[int, Query(ge=0, le=2**63 - 1, description="an entry's id; wha
 def add_history(routes: APIRouter, desk: Desk) -> None:
     """Of one run, below `/v1/runs`."""
 
-    @routes.get("/{run_id}/log")
+    @routes.get("/{run_id}/log", response_model=shapes.Log)
     async def log(run_id: str, after: After = 0, limit: Limit = 100) -> Response:
         """Every change of the run's state, the oldest first; `next_cursor` is null on the last page."""
         async with desk.engine.connect() as c:
             await run_or_404(c, run_id)
             return answer(_page(await event_log.page(c, run_id, after, limit + 1), limit))
 
-    @routes.get("/{run_id}/failures")
+    @routes.get("/{run_id}/failures", response_model=shapes.FailurePage)
     async def all_failures(
         run_id: str,
         iteration: Annotated[int | None, Query(ge=0, le=2**31)] = None,
@@ -70,7 +71,7 @@ def _place(cursor: str) -> Place:
 def add_log(routes: APIRouter, desk: Desk) -> None:
     """Of all runs and of the system, below `/v1`."""
 
-    @routes.get("/log")
+    @routes.get("/log", response_model=shapes.Log)
     async def log(after: After = 0, limit: Limit = 100) -> Response:
         """The changes of all runs and those of the system itself (a new leader, say), the oldest first."""
         async with desk.engine.connect() as c:

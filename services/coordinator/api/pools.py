@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.coordinator.api import shapes
 from services.coordinator.api.frame import Desk, answer, public, run_or_404
 from services.coordinator.export.dialogues import chunks, llava_list, openai_lines
 from services.coordinator.export.parquet import parquet_file
@@ -25,7 +26,7 @@ FILES = {
 def router(desk: Desk) -> APIRouter:
     routes = APIRouter(prefix="/v1/runs/{run_id}/pools/{pool}", tags=["pools"])
 
-    @routes.get("")
+    @routes.get("", response_model=shapes.PoolPage)
     async def page(
         run_id: str,
         pool: Pool,
@@ -50,7 +51,7 @@ def router(desk: Desk) -> APIRouter:
             }
         )
 
-    @routes.get("/export")
+    @routes.get("/export", response_class=shapes.JsonLines)
     async def export(
         run_id: str,
         pool: Pool,

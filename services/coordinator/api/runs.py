@@ -4,21 +4,17 @@ import secrets
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from services.coordinator.api import branching, control, history
-from services.coordinator.api.frame import Desk, answer, asked_by, run_or_404
+from services.coordinator.api import branching, control, history, shapes
+from services.coordinator.api.frame import Asked, Desk, answer, asked_by, run_or_404
 from services.coordinator.api.probing import check_datasets, check_engine, has_pictures
+from services.coordinator.api.streams import EventStream, one_stream
 from services.coordinator.api.usage import of_iteration, run_view, usage_of_run
 from services.coordinator.events import follow
 from services.coordinator.repositories import iterations, runs
 from services.coordinator.run_config import parse_run_config
 from shared.errors import NotFound
-
-
-class Asked(BaseModel):
-    model_config = ConfigDict(extra="forbid")
 
 
 class RunRequest(Asked):
@@ -38,7 +34,7 @@ def router(desk: Desk) -> APIRouter:
 
 
 def _add_creation(routes: APIRouter, desk: Desk) -> None:
-    @routes.post("")
+    @routes.post("", status_code=201, response_model=shapes.Run)
     async def create(asked: RunRequest, request: Request) -> Response:
         config = parse_run_config(asked.config)
         engines = {role: spec.model_dump() for role, spec in config.engines().items()}
@@ -57,17 +53,17 @@ def _add_creation(routes: APIRouter, desk: Desk) -> None:
 def _add_views(routes: APIRouter, desk: Desk) -> None:
     """Runs and iterations as they stand, once or as they change."""
 
-    @routes.get("")
+    @routes.get("", response_model=shapes.RunList)
     async def everything() -> Response:
         async with desk.engine.connect() as c:
             return answer({"object": "list", "data": await runs.everything(c)})
 
-    @routes.get("/{run_id}")
+    @routes.get("/{run_id}", response_model=shapes.Run)
     async def one(run_id: str) -> Response:
         async with desk.engine.connect() as c:
             return answer(await run_view(c, run_id))
 
-    @routes.get("/{run_id}/iterations")
+    @routes.get("/{run_id}/iterations", response_model=shapes.IterationList)
     async def all_iterations(run_id: str) -> Response:
         async with desk.engine.connect() as c:
             usage = await usage_of_run(c, await run_or_404(c, run_id))
@@ -75,7 +71,7 @@ def _add_views(routes: APIRouter, desk: Desk) -> None:
         data = [{**row, "usage": of_iteration(usage, row["number"])} for row in rows]
         return answer({"object": "list", "data": data})
 
-    @routes.get("/{run_id}/iterations/{number}")
+    @routes.get("/{run_id}/iterations/{number}", response_model=shapes.Iteration)
     async def one_iteration(run_id: str, number: int) -> Response:
         async with desk.engine.connect() as c:
             usage = await usage_of_run(c, await run_or_404(c, run_id))
@@ -84,13 +80,12 @@ def _add_views(routes: APIRouter, desk: Desk) -> None:
             raise NotFound(f"run {run_id} has no iteration {number} yet")
         return answer({**found, "usage": of_iteration(usage, number)})
 
-    @routes.get("/{run_id}/events")
-    async def events(run_id: str) -> StreamingResponse:
+    @routes.get("/{run_id}/events", response_class=EventStream, dependencies=[one_stream(desk.streams)])
+    async def events(run_id: str) -> EventStream:
         """Server-sent events: `run` whenever status, iteration, phase or progress change, until the run's end."""
         async with desk.engine.connect() as c:
             await run_or_404(c, run_id)
-        return StreamingResponse(
+        return EventStream(
             follow(desk.engine, run_id),
-            media_type="text/event-stream",
             headers={"cache-control": "no-store", "x-accel-buffering": "no"},
         )

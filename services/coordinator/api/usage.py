@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.coordinator.api import shapes
 from services.coordinator.api.frame import Desk, answer, run_or_404
 from services.coordinator.costs import in_currency
 from services.coordinator.repositories import failures, runs, usage
@@ -13,7 +14,7 @@ from shared.types import JsonObject
 def router(desk: Desk) -> APIRouter:
     routes = APIRouter(prefix="/v1/runs", tags=["runs"])
 
-    @routes.get("/{run_id}/usage")
+    @routes.get("/{run_id}/usage", response_model=shapes.UsageSums)
     async def one(run_id: str) -> Response:
         """Calls, tokens, seconds with the engines and cost: of the run, and of each iteration, by role."""
         async with desk.engine.connect() as c:

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.coordinator.api import shapes
 from services.coordinator.api.frame import Desk, answer, public, run_or_404
 from services.coordinator.api.history import add_log
 from services.coordinator.api.usage import of_iteration, usage_of_run
@@ -42,7 +43,7 @@ def router(desk: Desk) -> APIRouter:
     routes = APIRouter(prefix="/v1", tags=["views"])
     add_log(routes, desk)
 
-    @routes.get("/runs/{run_id}/instructions/{instruction_id}")
+    @routes.get("/runs/{run_id}/instructions/{instruction_id}", response_model=shapes.Instruction)
     async def instruction(run_id: str, instruction_id: str) -> Response:
         """Its ancestry up to the seed, its children, its answers and verdicts by iteration."""
         if not instruction_id.isdecimal():
@@ -51,14 +52,14 @@ def router(desk: Desk) -> APIRouter:
             await run_or_404(c, run_id)
             return answer(await _life(c, run_id, int(instruction_id)))
 
-    @routes.get("/runs/{run_id}/report")
+    @routes.get("/runs/{run_id}/report", response_model=shapes.Report)
     async def report(run_id: str, examples: Annotated[int, Query(ge=0, le=100)] = 6) -> Response:
         """All that a summary of the run needs."""
         async with desk.engine.connect() as c:
             run = await run_or_404(c, run_id)
             return answer(await _report(c, run, examples))
 
-    @routes.get("/images/{sha256}")
+    @routes.get("/images/{sha256}", responses=shapes.PICTURE, response_class=Response)
     async def image(sha256: str) -> Response:
         """A picture's bytes; they never change."""
         data = desk.images.read(sha256)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from services.coordinator.database import reader
+from services.coordinator.database import Reader
 from services.coordinator.intake.reading import MODULUS, Batch, Reading
 from services.coordinator.repositories import datasets, planning
 from shared import logs
@@ -71,7 +71,7 @@ async def import_dataset(engine: AsyncEngine, reading: Reading, progress: Progre
     else:
         await _read_on(engine, reading, known, progress)
         log.info("dataset_imported", dataset=reading.dataset)
-    async with reader(engine).connect() as c:
+    async with Reader(engine).connect() as c:
         summary = await datasets.get(c, reading.dataset)
     assert summary is not None, "it was written or was there"
     return summary
@@ -110,7 +110,7 @@ async def _read_on(engine: AsyncEngine, reading: Reading, known: JsonObject, pro
         async with engine.begin() as c:
             await datasets.remove(c, reading.dataset)
         raise
-    async with reader(engine).connect() as c:
+    async with Reader(engine).connect() as c:
         await planning.analyze(c, "dataset_items")
     async with engine.begin() as c:
         await datasets.complete(c, reading.dataset)

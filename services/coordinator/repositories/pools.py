@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from services.coordinator.database import reader
+from services.coordinator.database import Reader
 from services.coordinator.repositories.rows import execute, fetch, fetch_one, join_by_hashing
 from shared.types import JsonObject
 
@@ -106,7 +106,7 @@ async def references(engine: AsyncEngine, dataset: str) -> AsyncIterator[list[Js
 async def _batches(engine: AsyncEngine, query: str, **values: Any) -> AsyncIterator[list[JsonObject]]:
     image, last = "", -1
     while True:
-        async with reader(engine).connect() as c:
+        async with Reader(engine).connect() as c:
             rows = await fetch(c, query, image=image, id=last, **values)
         if rows:
             yield rows

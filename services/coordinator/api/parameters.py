@@ -1,0 +1,29 @@
+"""A query parameter that nobody reads is a mistake of the caller, and is refused as unknown fields of a body are.
+
+In: a request, as a dependency of the whole app. Out: BadRequest that names the parameter and those there are.
+"""
+
+from fastapi import Request
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+
+from shared.errors import BadRequest, told
+
+
+async def known_parameters(request: Request) -> None:
+    """Refuses a query parameter that the route does not have."""
+    if not request.query_params:
+        return
+    route: APIRoute = request.scope["route"]
+    known = _names(route.dependant)
+    for name in request.query_params:
+        if name not in known:
+            allowed = ", ".join(sorted(known)) or "none"
+            raise BadRequest(
+                f"unknown query parameter {told(name)}; allowed are: {allowed}", param=name[:100]
+            )
+
+
+def _names(dependant: Dependant) -> frozenset[str]:
+    own = frozenset(parameter.alias for parameter in dependant.query_params)
+    return own.union(*(_names(inner) for inner in dependant.dependencies))

@@ -1,0 +1,60 @@
+"""Whatever is sent to the REST API: no answer is a 500, none is outside its own document, none comes without a key."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.doubles.town import KEYS, Town, town
+from tests.fuzzing import fuzz
+from tests.nasty import Known, nasty_answers
+
+
+@pytest.fixture
+async def place(tmp_path: Path, postgres_url: str, redis_url: str) -> AsyncIterator[Town]:
+    async with town(tmp_path, postgres_url, redis_url, num_pictures=2) as place:
+        yield place
+
+
+async def known_names(place: Town) -> Known:
+    """Names that lead to something: runs that ended, with and without results, and one to be changed."""
+    full = await place.begin(trainings=2)
+    await place.wait_for_end(full)
+    empty, open_ = [await place.post("/v1/runs", {"name": name, "dataset": "world"}) for name in ("e", "o")]
+    for ended in (full, empty["id"]):
+        await place.post(f"/v1/runs/{ended}/cancel")  # else its event stream has no end
+    row = (await place.get(f"/v1/runs/{full}/pools/cache"))["data"][0]
+    return {
+        "run_id": [full, empty["id"]],
+        "POST run_id": [open_["id"], full],
+        "PATCH run_id": [open_["id"], full],
+        "name": ["world", "captions"],
+        "number": ["1", "2"],
+        "pool": ["cache", "tuning"],
+        "instruction_id": [row["id"]],
+        "sha256": [row["image"]],
+    }
+
+
+async def test_the_fuzzer_finds_nothing_in_the_coordinator(place: Town) -> None:
+    known = await known_names(place)
+    sent = await asyncio.to_thread(fuzz, str(place.http.base_url), KEYS.api, known)
+    assert len(sent) > 20
+    assert min(sent.values()) > 0
+
+
+async def test_nasty_values_are_refused_or_taken_but_never_a_fault(place: Town) -> None:
+    known = await known_names(place)
+    bad = await asyncio.to_thread(faults, str(place.http.base_url), known)
+    assert not bad
+
+
+def faults(url: str, known: Known) -> list[str]:
+    """What was answered with a fault, or by somebody else than our own error handlers."""
+    bad = []
+    for label, answer in nasty_answers(url, KEYS.api, known):
+        is_ours = answer.status_code < 400 or "error" in answer.json()
+        if answer.status_code >= 500 or not is_ours:
+            bad.append(f"{label}: {answer.status_code} {answer.text[:200]}")
+    return bad
