@@ -10,11 +10,13 @@ import pytest
 from services.coordinator.states import RUN_TRANSITIONS, RunStatus
 from tests.doubles.town import Town, town
 from tests.integration.test_event_log import replay
+from tests.integration.transition_guard import guard
 
 
 @pytest.fixture
 async def place(tmp_path: Path, postgres_url: str, redis_url: str) -> AsyncIterator[Town]:
     """With a teacher that is away: a running run stays where it is."""
+    guard(postgres_url)
     async with town(tmp_path, postgres_url, redis_url, num_pictures=2) as place:
         await place.register()
         yield place

@@ -7,42 +7,14 @@ from typing import Any
 import psycopg
 import pytest
 
-from services.coordinator.states import PHASE_TRANSITIONS, RUN_TRANSITIONS, TASK_TRANSITIONS
 from tests.doubles.town import Town, town
-
-GUARD = """
-    CREATE TABLE allowed (kind text, before text, after text);
-    CREATE FUNCTION guard() RETURNS trigger LANGUAGE plpgsql AS $$
-    DECLARE
-        was text := to_jsonb(OLD)->>TG_ARGV[0];
-        becomes text := to_jsonb(NEW)->>TG_ARGV[0];
-    BEGIN
-        IF was IS DISTINCT FROM becomes
-                AND NOT EXISTS (SELECT FROM allowed WHERE (kind, before, after) = (TG_TABLE_NAME, was, becomes)) THEN
-            RAISE EXCEPTION '%: no step from % to % is in the table', TG_TABLE_NAME, was, becomes;
-        END IF;
-        RETURN NEW;
-    END $$;
-    CREATE TRIGGER guard BEFORE UPDATE ON runs FOR EACH ROW EXECUTE FUNCTION guard('status');
-    CREATE TRIGGER guard BEFORE UPDATE ON iterations FOR EACH ROW EXECUTE FUNCTION guard('phase');
-    CREATE TRIGGER guard BEFORE UPDATE ON tasks FOR EACH ROW EXECUTE FUNCTION guard('state');
-"""
+from tests.integration.transition_guard import guard
 
 
 @pytest.fixture
 async def place(tmp_path: Path, postgres_url: str, redis_url: str) -> AsyncIterator[Town]:
     """A town in whose database every step that the tables of transitions do not have is an error."""
-    tables: dict[str, Any] = {
-        "runs": RUN_TRANSITIONS,
-        "iterations": PHASE_TRANSITIONS,
-        "tasks": TASK_TRANSITIONS,
-    }
-    with psycopg.connect(postgres_url) as connection:
-        connection.execute(GUARD)
-        for kind, transitions in tables.items():
-            for before, allowed in transitions.items():
-                for after in allowed:
-                    connection.execute("INSERT INTO allowed VALUES (%s, %s, %s)", (kind, before, after))
+    guard(postgres_url)
     async with town(tmp_path, postgres_url, redis_url, num_pictures=4) as place:
         yield place
 
@@ -131,6 +103,14 @@ async def test_a_failed_and_an_exhausted_run_say_why(place: Town) -> None:
     (failed,) = (entry for entry in entries if entry["action"] == "failed")
     assert "out of memory" in failed["cause"]
     assert entries[-1]["cause"] == run["reason"] == "iteration 1: nothing was selected"
+
+
+async def test_a_budget_that_is_used_up_is_the_cause_of_the_pause(place: Town) -> None:
+    run_id = await place.begin(teacher={"price": {"prompt": 1}}, budget={"limit": 0})
+    run = await place.wait_for_end(run_id)
+    last = (await whole_log(place, f"/v1/runs/{run_id}"))[-1]
+    assert (last["action"], last["cause"]) == (run["status"], run["reason"])
+    assert last["cause"].startswith("the budget of 0.00 USD is used up")
 
 
 @pytest.mark.parametrize(

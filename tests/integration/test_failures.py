@@ -12,10 +12,12 @@ from services.coordinator.repositories import failures, iterations
 from services.coordinator.repositories.rows import execute, fetch, insert, scalar
 from tests.doubles.town import Town, town
 from tests.integration.builders import RUN, instruction, make_run, make_verdicts
+from tests.integration.transition_guard import guard
 
 
 @pytest.fixture
 async def place(tmp_path: Path, postgres_url: str, redis_url: str) -> AsyncIterator[Town]:
+    guard(postgres_url)
     async with town(tmp_path, postgres_url, redis_url) as place:
         yield place
 

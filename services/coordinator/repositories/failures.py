@@ -15,30 +15,33 @@ from shared.types import JsonObject
 
 NO_TEACHER_ANSWER = "the teacher gave no answer"  # of a verdict that no second try of the judge can change
 NUM_REASONS = 3
-OF_ITEM = "i.run_id = f.run_id AND i.image = f.image AND f.instruction_id IN (0, i.id)"
+WHOLE_IMAGE = "f.run_id = :run_id AND f.instruction_id = 0 AND f.phase"
+# an item's own failure stands for itself; only whole images, which are few, are looked up
 FAILED = f"""
     SELECT DISTINCT ON (iteration, phase, id) iteration, phase, id, reason FROM (
+        SELECT iteration, phase, instruction_id AS id, reason FROM failures
+        WHERE run_id = :run_id AND instruction_id <> 0
+        UNION ALL
         SELECT f.iteration, f.phase, i.id, f.reason FROM failures f
-        JOIN instructions i ON {OF_ITEM} AND i.born_in = f.iteration
-        WHERE f.run_id = :run_id AND f.phase = 'teaching' AND NOT EXISTS (SELECT FROM bindings b
+        JOIN instructions i ON i.run_id = f.run_id AND i.image = f.image AND i.born_in = f.iteration
+        WHERE {WHOLE_IMAGE} = 'teaching' AND NOT EXISTS (SELECT FROM bindings b
             WHERE b.run_id = f.run_id AND b.instruction_id = i.id AND b.role = 'teacher')
         UNION ALL
         SELECT f.iteration, f.phase, i.id, f.reason FROM failures f
-        JOIN instructions i ON {OF_ITEM} AND i.born_in <= f.iteration
-        WHERE f.run_id = :run_id AND f.phase = 'assessing' AND NOT EXISTS (SELECT FROM verdicts v
+        JOIN instructions i ON i.run_id = f.run_id AND i.image = f.image AND i.born_in <= f.iteration
+        WHERE {WHOLE_IMAGE} = 'assessing' AND NOT EXISTS (SELECT FROM verdicts v
             WHERE v.run_id = f.run_id AND v.iteration = f.iteration AND v.instruction_id = i.id AND NOT v.unjudged)
         UNION ALL
         SELECT f.iteration, f.phase, i.id, f.reason FROM failures f
-        JOIN instructions i ON {OF_ITEM}
+        JOIN instructions i ON i.run_id = f.run_id AND i.image = f.image
         JOIN selections s ON s.run_id = f.run_id AND s.iteration = f.iteration AND s.instruction_id = i.id
-        WHERE f.run_id = :run_id AND f.phase = 'augmenting' AND NOT EXISTS (SELECT FROM candidates c
+        WHERE {WHOLE_IMAGE} = 'augmenting' AND NOT EXISTS (SELECT FROM candidates c
             WHERE c.run_id = f.run_id AND c.iteration = f.iteration AND c.parent = i.id)
         UNION ALL
         SELECT f.iteration, f.phase, d.id, f.reason FROM failures f
         JOIN runs r ON r.id = f.run_id
-        JOIN dataset_items d ON d.dataset = r.config->'evaluation'->>'dataset'
-            AND d.image = f.image AND f.instruction_id IN (0, d.id)
-        WHERE f.run_id = :run_id AND f.phase = 'evaluating' AND NOT EXISTS (SELECT FROM evaluation_answers e
+        JOIN dataset_items d ON d.dataset = r.config->'evaluation'->>'dataset' AND d.image = f.image
+        WHERE {WHOLE_IMAGE} = 'evaluating' AND NOT EXISTS (SELECT FROM evaluation_answers e
             WHERE e.run_id = f.run_id AND e.iteration = f.iteration AND e.item_id = d.id)
     ) of_phases ORDER BY iteration, phase, id, reason
 """
