@@ -22,9 +22,10 @@ class CallCounts:
         self._seen.add(digest)
 
     def note_fault(self, kind: str, role: str) -> None:
-        """Counts one request that met a fault."""
+        """Counts one request that met a fault; by role only those that keep it from a sound reply."""
         self.faults[kind] += 1
-        self.faults_by_role[role] += 1
+        if kind != "slow":
+            self.faults_by_role[role] += 1
 
     def as_json(self) -> dict[str, object]:
         """Totals first."""
