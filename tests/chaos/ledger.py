@@ -1,15 +1,19 @@
-"""Counts calls in flight: those that reached the engine and whose result is not in the database yet.
+"""Counts calls in flight: those that a worker has sent and whose result is not in the database yet.
 
-In: the engine's counts of distinct requests by role, and the rows that their replies became. Out: a Strike for every
-disturbance. Rows are read before it and requests after it, so the number is never too small; it may contain calls
-that were sent or committed in between.
+In: the engine's counts of distinct requests by role, the calls that wait for it in the role services, and the rows
+that replies became. Out: a Strike for every disturbance. Rows are read before it and requests after it, so the number
+is not too small; it may contain calls that were sent or committed in between.
 """
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 import psycopg
+
+from tests.doubles.lab import API_KEY
 
 KEPT = """
     SELECT json_build_object(
@@ -28,6 +32,7 @@ SIDE_BY_SIDE = """
         GROUP BY i.image, c.iteration
     ) by_image
 """
+IN_LINE = re.compile(r"^comd_engine_line\{.*\} (\S+)$", re.MULTILINE)
 NOTHING = dict.fromkeys(("teacher", "student", "judge", "augmentor"), 0)
 
 
@@ -46,8 +51,11 @@ class Strike:
 class Ledger:
     """Reads the engine's and the database's counts."""
 
-    def __init__(self, engine_url: str, database_url: str):
-        self.database_url = database_url
+    def __init__(self, engine_url: str, service_urls: Sequence[str], database_url: str):
+        self.database_url, self.service_urls = database_url, service_urls
+        self._services = httpx.Client(
+            headers={"authorization": f"Bearer {API_KEY}"}, timeout=10, trust_env=False
+        )
         self._engine = httpx.Client(base_url=engine_url, timeout=10, trust_env=False)
         self._engine.delete("/scripted/calls").raise_for_status()
         self._database: psycopg.Connection[Any] | None = None
@@ -55,6 +63,7 @@ class Ledger:
 
     def close(self) -> None:
         self._engine.close()
+        self._services.close()
         self.forget_connection()
 
     def calls(self) -> dict[str, Any]:
@@ -75,7 +84,12 @@ class Ledger:
         counts = self.calls()
         asked, repeated = counts["by_role"], counts["repeated_by_role"]
         sent = {role: asked.get(role, 0) - repeated.get(role, 0) for role in NOTHING}
-        return sum(max(0, sent[role] - kept[role]) for role in NOTHING)
+        return sum(max(0, sent[role] - kept[role]) for role in NOTHING) + self.num_in_line()
+
+    def num_in_line(self) -> int:
+        """Calls that a role service holds back from the engine."""
+        said = [self._services.get(f"{url}/metrics").text for url in self.service_urls]
+        return sum(round(float(found)) for text in said for found in IN_LINE.findall(text))
 
     def cost_of_a_fault(self) -> dict[str, int]:
         """The most calls of the engine that one request to a role service makes, and makes again when one fails."""

@@ -18,7 +18,7 @@ from comd.stack.children import Child
 from tests.chaos.content import Digests, check_usage, digests
 from tests.chaos.ledger import Ledger, Strike
 from tests.chaos.site import Site
-from tests.doubles.lab import Deployment
+from tests.doubles.lab import ROLES, Deployment
 from tests.loopback import free_port
 
 CLOCK, ROOT = Path(__file__).parent / "clock", Path(__file__).parents[2]
@@ -74,7 +74,8 @@ class Scene:
         self.settings = {**SETTINGS, **settings}
         url = site.database(name)
         self.deployment = Deployment(site.lab, name, url, site.redis_url, self.settings)
-        self.ledger = Ledger(site.lab.url("engine"), url)
+        services = [site.lab.url(role) for role in ROLES]
+        self.ledger = Ledger(site.lab.url("engine"), services, url)
         self.coordinators: list[Child] = []
         self.workers: list[Child] = []
         self.held_down: set[int] = set()  # by id(): children that are dead on purpose
