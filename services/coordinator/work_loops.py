@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.coordinator.clients import Services
 from services.coordinator.committer import ClaimLost, Committer
-from services.coordinator.database import persistently, reader
+from services.coordinator.database import Reader, persistently
 from services.coordinator.purse import Purse
 from services.coordinator.queue import Message, Queue, patiently
 from services.coordinator.repositories import tasks, usage, work
@@ -43,6 +43,7 @@ ERRORS_ALLOWED = 3  # unexpected ends of one task, before it counts as failed
 GATHER_S = 0.01  # free places wait so long for others, so that tasks are claimed in batches
 BLOCK_MS = 500
 NOTES_S = 1.0
+CANCELLED_WITHIN_S = 5.0
 
 log = logs.get(__name__)
 
@@ -52,7 +53,7 @@ class Worker:
 
     def __init__(self, settings: CoordinatorSettings, engine: AsyncEngine, queue: Queue, services: Services):
         self.settings, self.engine, self.queue = settings, engine, queue
-        self.reader = reader(engine)
+        self.reader = Reader(engine)
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self.committer = Committer(engine)
         self.purse = Purse(engine)
@@ -175,11 +176,12 @@ class Worker:
         """Stop working on these: lost, or their run was paused. The fence decides whether they are free."""
         if not claims:
             return
-        given = [self._held[claim][0] for claim in claims]
-        for claim in claims:
-            self._held[claim][2].cancel()
-        await asyncio.sleep(0)
-        await self._give_back(given)
+        given = [self._held[claim] for claim in claims]
+        for _, _, running in given:
+            running.cancel()
+        # their connections are back in the pool before it is closed
+        await asyncio.wait([running for _, _, running in given], timeout=CANCELLED_WITHIN_S)
+        await self._give_back([one for one, _, _ in given])
 
     async def _give_back(self, given: Sequence[Work]) -> None:
         """To be done by somebody else; the calls that were made for them count."""

@@ -38,7 +38,7 @@ async def wait_for_schema(engine: AsyncEngine) -> None:
 
 async def work_until_told(settings: CoordinatorSettings) -> None:
     """Until SIGTERM or SIGINT."""
-    engine = connect(settings.database_url, connections=6)
+    engine = connect(settings.database_url, connections=6, idle_in_transaction_s=settings.lease_s)
     queue = Queue(settings.redis_url, settings.queue_name)
     http = Http(load_keys(), settings.timeout_s)
     await wait_for_schema(engine)
