@@ -7,6 +7,7 @@ run did not end as the undisturbed one.
 import argparse
 import json
 import os
+import shutil
 import sys
 import tempfile
 from collections import Counter
@@ -57,14 +58,15 @@ def main() -> None:
     kinds = options.kinds.split(",") if options.kinds else [*wanted, "engine"]
     if unknown := set(kinds) - {*wanted, "engine"}:
         raise SystemExit(f"unknown kinds {sorted(unknown)}; there are {', '.join([*wanted, 'engine'])}")
-    with tempfile.TemporaryDirectory(prefix="comd-chaos-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        folder.chmod(0o755)  # Postgres may run as another user
-        print(f"seed {options.seed}, {options.pictures} pictures, logs in {folder}", flush=True)
-        with Site(folder, num_pictures=options.pictures) as site:
-            rows = _sound(site, [wanted[kind] for kind in kinds if kind != "engine"], options.seed)
-            if "engine" in kinds:
-                rows.append(_engine(site, count(BROKEN_PICTURES), options))
+    folder = Path(tempfile.mkdtemp(prefix="comd-chaos-"))
+    folder.chmod(0o755)  # Postgres may run as another user
+    print(f"seed {options.seed}, {options.pictures} pictures, logs in {folder}", flush=True)
+    with Site(folder, num_pictures=options.pictures) as site:
+        rows = _sound(site, [wanted[kind] for kind in kinds if kind != "engine"], options.seed)
+        if "engine" in kinds:
+            rows.append(_engine(site, count(BROKEN_PICTURES), options))
+    if not any(row["failure"] for row in rows):
+        shutil.rmtree(folder, ignore_errors=True)
     print(_table(rows))
     if options.json:
         told = {"processor": cpu_name(), "cores": os.cpu_count(), "seed": options.seed, "runs": rows}

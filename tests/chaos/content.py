@@ -42,7 +42,9 @@ def digests(database_url: str) -> Digests:
 def unequal(ours: Digests, theirs: Digests) -> list[str]:
     """What differs, with the numbers of rows."""
     return [
-        f"{name}: {ours[name]}, expected {theirs[name]}" for name in CONTENT if ours[name] != theirs[name]
+        f"{name}: {ours[name][0]} rows, not as the {theirs[name][0]} expected"
+        for name in CONTENT
+        if ours[name] != theirs[name]
     ]
 
 

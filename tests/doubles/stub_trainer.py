@@ -82,12 +82,13 @@ class StubTrainer:
         """The running jobs come one step further; a full disk pauses them, as it does the real trainer's."""
         for job in self.jobs.values():
             if job["status"] == "running":
+                before = {**job, "metrics": dict(job["metrics"])}
                 try:
                     self._write("state", bytes(STATE_BYTES))
                     self._take_step(job)
                     self._keep()
                 except OSError as error:
-                    job.update(status="paused", reason=f"{error.strerror}; free space, then resume")
+                    job.update(before, status="paused", reason=f"{error.strerror}; free space, then resume")
 
     def resume(self, job: JsonObject) -> JsonObject:
         if job["status"] == "paused":
