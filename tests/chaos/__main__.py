@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections import Counter
@@ -53,6 +54,7 @@ def disturbances(count: Count) -> dict[str, Disturbance]:
 
 def main() -> None:
     options = _options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that servers and mounts go, too
     count: Count = lambda whole: max(1, round(whole * options.share))  # noqa: E731
     wanted = disturbances(count)
     kinds = options.kinds.split(",") if options.kinds else [*wanted, "engine"]
