@@ -40,7 +40,7 @@ class Engine:
         text = reply(asking, self.behaviour)
         fault = _own_fault(request) or self.faults.fault_for(digest, asking.role)
         if fault is not None:
-            self.calls.faults[fault.kind] += 1
+            self.calls.note_fault(fault.kind, asking.role)
             text = GIBBERISH if fault.kind == "gibberish" else text
             failed = await strike(fault, request, completion(asking, text))
             if failed is not None:

@@ -12,9 +12,10 @@ import orjson
 from comd.scripted.asking import ROLES, Role
 from comd.scripted.errors import ApiError
 
-KINDS = ("slow", "hang", "429", "500", "503", "cut", "garbage", "gibberish", "reset")
-"""cut: the connection ends half-way through the body; garbage: a body that is not JSON; gibberish: a sound reply
-that makes no sense; reset: the connection is dropped without a reply."""
+KINDS = ("slow", "hang", "429", "500", "503", "cut", "trickle", "garbage", "gibberish", "reset")
+"""cut: the connection ends half-way through the body; trickle: the body comes in drops over `seconds`; garbage: a
+body that is not JSON; gibberish: a sound reply that makes no sense; reset: the connection is dropped without a reply.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from comd.scripted.errors import ApiError
 from comd.scripted.faults import Fault
 
 GIBBERISH = "}{ as an answer, lamp of of the 7 ["
+DROPS = 20
 _STATUS = {
     "429": (429, "Rate limit reached (scripted fault)", "rate_limit_exceeded", "requests"),
     "500": (500, "The server had an error (scripted fault)", "server_error", "server_error"),
@@ -39,6 +40,27 @@ class ResetResponse(Response):
         _transport(receive).abort()
 
 
+class TricklingResponse(Response):
+    """A sound reply in drops, so that no wait for the next bytes is long and the whole one is."""
+
+    def __init__(self, body: bytes, seconds: float) -> None:
+        super().__init__(body, media_type="application/json")
+        self.seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        drops = _drops(bytes(self.body))
+        for drop in drops:
+            await asyncio.sleep(self.seconds / len(drops))
+            await send({"type": "http.response.body", "body": drop, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+
+def _drops(body: bytes) -> list[bytes]:
+    size = max(1, len(body) // DROPS)
+    return [body[start : start + size] for start in range(0, len(body), size)]
+
+
 async def strike(fault: Fault, request: Request, sound: bytes) -> Response | None:
     """The failing response. None: the delay is over, or (gibberish) only the text is to change."""
     if fault.kind == "slow":
@@ -49,6 +71,8 @@ async def strike(fault: Fault, request: Request, sound: bytes) -> Response | Non
         return ResetResponse()
     elif fault.kind == "cut":
         return BrokenResponse(sound, media_type="application/json")
+    elif fault.kind == "trickle":
+        return TricklingResponse(sound, fault.seconds)
     elif fault.kind == "garbage":
         return Response(b"<html>\x00 bad gateway? " + sound[:20], media_type="application/json")
     elif fault.kind == "reset":

@@ -32,7 +32,7 @@ class Child:
     env: Mapping[str, str] = field(default_factory=dict)
     stop_signal: signal.Signals = signal.SIGTERM
     process: subprocess.Popen[bytes] | None = None
-    starts: list[float] = field(default_factory=list)
+    started_at: float = 0.0  # of time.monotonic()
 
     def start(self) -> None:
         """Start it; its output is appended to the log file."""
@@ -47,16 +47,12 @@ class Child:
                 start_new_session=True,  # Ctrl-C reaches us alone, and we stop everybody in order
                 preexec_fn=lambda: _die_with_parent(self.stop_signal),
             )
-        self.starts.append(time.monotonic())
+        self.started_at = time.monotonic()
 
     @property
     def exit_status(self) -> int | None:
         """None while it runs or before it was started."""
         return self.process.poll() if self.process else None
-
-    def is_crash_looping(self, limit: int, within_s: float = 60.0) -> bool:
-        """Whether it was started `limit` times within the last `within_s` seconds."""
-        return sum(start > time.monotonic() - within_s for start in self.starts) >= limit
 
     def ask_to_stop(self) -> None:
         if self.process and self.process.poll() is None:

@@ -7,6 +7,7 @@ import fcntl
 import sys
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -20,14 +21,13 @@ from comd.stack.children import Child
 from comd.stack.ports import check_free
 from comd.stack.postgres import forget_sockets, postgres_child
 from comd.stack.redis import redis_child
+from comd.stack.restarts import Restarts
 from comd.stack.settings import ROLES, SERVICES, StackSettings, environment, role_settings
 from shared import logs
 from shared.errors import ConfigError
 from shared.keys import Keys, load_keys
 
 START_TIMEOUT_S = 120.0
-RESTART_PAUSE_S = 1.0
-CRASH_LOOP = 5  # a child that dies this often within a minute of its starts is given up
 
 log = logs.get(__name__)
 
@@ -42,6 +42,8 @@ class Stack:
         self.url = settings.url("coordinator")
         self.children: list[Child] = []
         self.failure: str | None = None
+        self._restarts: defaultdict[str, Restarts] = defaultdict(Restarts)
+        self._due: dict[str, float] = {}  # when dead children are started again
         self._stopping = threading.Event()
         self._started_all = threading.Event()
         self._thread = threading.Thread(target=self._run, name="stack", daemon=True)
@@ -188,16 +190,23 @@ class Stack:
                 raise ConfigError("stopped while starting")
 
     def _restart_dead(self) -> None:
+        """One look at all children; none waits for the pause of another."""
+        now = time.monotonic()
         for child in self.children:
             if child.exit_status is None:
                 continue
-            log.warning("child_died", name=child.name, exit_status=child.exit_status)
-            if child.is_crash_looping(CRASH_LOOP):
-                raise ConfigError(
-                    f"{child.name} keeps ending, last with {child.exit_status}:\n{child.last_words()}"
-                )
-            if not self._stopping.wait(RESTART_PAUSE_S):
+            if child.name not in self._due:
+                self._due[child.name] = now + self._pause_after(child, now, child.exit_status)
+            elif now >= self._due[child.name]:
+                del self._due[child.name]
                 child.start()
+
+    def _pause_after(self, child: Child, now: float, exit_status: int) -> float:
+        pause_s = self._restarts[child.name].pause_after(now - child.started_at, exit_status)
+        log.warning("child_died", name=child.name, exit_status=exit_status, restart_in_s=pause_s)
+        if pause_s is None:
+            raise ConfigError(f"{child.name} keeps ending, last with {exit_status}:\n{child.last_words()}")
+        return pause_s
 
     def _stop_children(self) -> None:
         workers_first = [child for child in self.children if child.name not in {"postgres", "redis"}]

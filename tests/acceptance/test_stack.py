@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -99,6 +100,8 @@ def test_it_restarts_what_dies_and_stops_in_order(
     coordinator.kill()
     coordinator.wait(10)
     wait_until_up(stack, home, base_port)
+    kill_servers_often(stack, times=5)
+    wait_until_up(stack, home, base_port)
     second = subprocess.run(
         [sys.executable, "-m", "comd", "up", f"--base-port={base_port}"],
         cwd=ROOT,
@@ -112,6 +115,29 @@ def test_it_restarts_what_dies_and_stops_in_order(
     stack.send_signal(signal.SIGINT)
     assert stack.wait(STOP_S) == 130
     assert_all_gone(processes)
+
+
+def kill_servers_often(stack: subprocess.Popen[str], times: int) -> None:
+    """Postmaster, Redis and worker, again and again; each comes back every time."""
+    for _ in range(times):
+        dead = [the_one(stack, what) for what in ("postgres", "redis-server", "services.coordinator.worker")]
+        for process in dead:
+            process.kill()
+        psutil.wait_procs(dead, timeout=STOP_S)
+
+
+def the_one(stack: subprocess.Popen[str], what: str) -> psutil.Process:
+    """The stack's own child of this kind, once there is one."""
+    ends = time.monotonic() + STOP_S
+    while time.monotonic() < ends:
+        for process in psutil.Process(stack.pid).children():
+            with suppress(psutil.NoSuchProcess):
+                if process.status() != psutil.STATUS_ZOMBIE and any(
+                    what in part for part in process.cmdline()
+                ):
+                    return process
+        time.sleep(0.05)
+    raise AssertionError(f"no {what} came back within {STOP_S} s")
 
 
 def test_nothing_outlives_a_killed_stack_and_the_next_one_starts(

@@ -23,10 +23,24 @@ PATIENCE_S = 60.0
 
 
 class Lab:
-    """Scripted engine, three role services and the stub trainer; leaving the context stops them."""
+    """Scripted engine, three role services and the stub trainer; leaving the context stops them.
 
-    def __init__(self, folder: Path, num_pictures: int = 30):
-        self.folder = folder
+    `timeout_s` is how long they wait for the engine; a trainer with a `trainer_folder` survives being killed.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        num_pictures: int = 30,
+        *,
+        timeout_s: float = 60.0,
+        trainer_folder: Path | None = None,
+        job_steps: int = 0,
+    ):
+        self.folder, self.timeout_s = folder, timeout_s
+        self.trainer_flags = [f"--steps={job_steps}", f"--timeout-s={timeout_s}"]
+        if trainer_folder is not None:
+            self.trainer_flags.append(f"--folder={trainer_folder}")
         self.ports = {name: free_port() for name in ("engine", *ROLES, "trainer")}
         self.env = {
             "COMD_HOME": str(folder / "home"),
@@ -43,10 +57,11 @@ class Lab:
         self.start("engine", ["-m", "comd.scripted", f"--port={self.ports['engine']}"])
         engine = {"base_url": self.url("engine"), "model": "scripted", "kind": "scripted"}
         for role in ROLES:
-            told = {f"COMD_{role.upper()}_ENGINE": json.dumps(engine)}
+            prefix = f"COMD_{role.upper()}"
+            told = {f"{prefix}_ENGINE": json.dumps(engine), f"{prefix}_TIMEOUT_S": str(self.timeout_s)}
             self.start(role, ["-m", f"services.{role}", f"--port={self.ports[role]}"], told)
         stub = ["-m", "tests.doubles.stub_trainer", f"--port={self.ports['trainer']}"]
-        self.start("trainer", [*stub, "--engine", self.url("engine")])
+        self.trainer = self.start("trainer", [*stub, "--engine", self.url("engine"), *self.trainer_flags])
         for name in self.ports:
             await_health(self.url(name))
         return self
@@ -61,6 +76,9 @@ class Lab:
 
     def url(self, name: str) -> str:
         return f"http://127.0.0.1:{self.ports[name]}"
+
+    def is_healthy(self, name: str) -> bool:
+        return is_healthy(self.url(name))
 
     def start(self, name: str, arguments: list[str], env: dict[str, str] | None = None) -> Child:
         log = self.folder / f"{name}.log"
@@ -85,6 +103,7 @@ class Deployment:
 
     def __post_init__(self) -> None:
         self.port = free_port()
+        self.num_workers = 0
         urls = {f"{name}_url": self.lab.url(name) for name in (*ROLES, "trainer")}
         values = {"queue_name": f"comd:{self.name}", "port": self.port, **urls, **self.settings}
         env = {f"COMD_COORDINATOR_{key.upper()}": str(value) for key, value in values.items()}
@@ -94,13 +113,18 @@ class Deployment:
         self.http = httpx.Client(base_url=url, headers=headers, timeout=60, trust_env=False)
         self.lab.clients.append(self.http)
 
-    def start_coordinator(self) -> Child:
-        child = self.lab.start(f"coordinator-{self.name}", ["-m", "services.coordinator"], self.env)
-        await_health(str(self.http.base_url))
+    def start_coordinator(self, port: int | None = None) -> Child:
+        """The one that is asked over REST; with a port of its own a second one, which stands by."""
+        port = port or self.port
+        env = {**self.env, "COMD_COORDINATOR_PORT": str(port)}
+        child = self.lab.start(f"coordinator-{self.name}-{port}", ["-m", "services.coordinator"], env)
+        await_health(f"http://127.0.0.1:{port}")
         return child
 
-    def start_worker(self) -> Child:
-        return self.lab.start(f"worker-{self.name}", ["-m", "services.coordinator.worker"], self.env)
+    def start_worker(self, **env: str) -> Child:
+        self.num_workers += 1
+        name = f"worker-{self.name}-{self.num_workers}"
+        return self.lab.start(name, ["-m", "services.coordinator.worker"], {**self.env, **env})
 
     def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         reply = self.http.post(path, json=body)
@@ -109,13 +133,18 @@ class Deployment:
 
     def begin_run(self, **config: Any) -> str:
         """Import the world, create a run and start it."""
-        data = self.lab.folder / "data"
+        self.import_world(self.lab.folder / "data")
+        return self.start_run(**config)
+
+    def import_world(self, data: Path) -> None:
         for name, file, images, purpose in (
             ("world", "instruct.json", "images", "instruct"),
             ("heldout", "heldout.json", "heldout", "evaluation"),
         ):
             asked = {"name": name, "path": str(data / file), "images": str(data / images), "purpose": purpose}
             self.post("/v1/datasets", asked)
+
+    def start_run(self, **config: Any) -> str:
         run = self.post("/v1/runs", {"name": "run", "dataset": "world", "config": config})
         self.post(f"/v1/runs/{run['id']}/iterations", {})
         return str(run["id"])
@@ -131,14 +160,15 @@ class Deployment:
         return dict(wait_until(ended))
 
 
-def await_health(url: str) -> None:
-    def healthy() -> bool:
-        try:
-            return httpx.get(f"{url}/health", timeout=2, trust_env=False).status_code == 200
-        except httpx.HTTPError:
-            return False
+def is_healthy(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/health", timeout=2, trust_env=False).status_code == 200
+    except httpx.HTTPError:
+        return False
 
-    wait_until(healthy)
+
+def await_health(url: str) -> None:
+    wait_until(lambda: is_healthy(url))
 
 
 def wait_until(found: Callable[[], Any]) -> Any:

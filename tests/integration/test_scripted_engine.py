@@ -128,12 +128,19 @@ def test_slow_takes_its_time_and_hang_never_answers(client: httpx.Client) -> Non
         )
 
 
+def test_a_trickle_is_whole_in_the_end_but_only_then(client: httpx.Client) -> None:
+    began = time.monotonic()
+    assert ask(client, {"kind": "trickle", "seconds": 0.4}).json()["choices"]
+    assert time.monotonic() - began >= 0.4
+
+
 def test_rules_strike_once_and_calls_are_counted(client: httpx.Client) -> None:
     client.delete("/scripted/calls")
     assert client.post("/scripted/faults", json=[{"kind": "503", "once": True}]).json() == {"rules": 1}
     assert [ask(client, seed=seed).status_code for seed in (11, 12, 11, 12)] == [503, 503, 200, 200]
     counts = client.get("/scripted/calls").json()
     assert (counts["total"], counts["repeated"], counts["faults"]) == (4, 2, {"503": 2})
+    assert sum(counts["faults_by_role"].values()) == 2
     assert client.post("/scripted/faults", json=[{"kind": "fire"}]).status_code == 400
 
 
