@@ -193,7 +193,8 @@ def main() -> None:
         folder.chmod(0o755)  # Postgres may run as another user
         with Processes(folder / "log", {"COMD_API_KEY": API_KEY}) as processes:
             here = world(processes, folder)
-            with System(folder, here.engine, options.workers) as system:
+            engines = dict.fromkeys(("teacher", "assessor", "student"), here.engine)
+            with System(folder, engines, options.workers) as system:
                 system.register("small", range(SMALL), QUESTIONS)
                 system.register("large", range(options.size), QUESTIONS)
                 found = summary(measure(turns(here, system, options), options.rounds))

@@ -1,12 +1,13 @@
-"""The whole system as processes before one mock engine, and the CPU time of each.
+"""The whole system as processes before mock engines, and the CPU time of each.
 
-In: a folder, an engine's URL, settings. Out: a running system; data sets and runs in it; CPU seconds by process.
+In: a folder, the engines' URLs by role, settings. Out: a running system, data sets and runs in it, CPU
+seconds by process.
 """
 
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
@@ -31,7 +32,11 @@ class System:
     """Postgres, Redis, role services, a trainer without training, coordinator and workers; all end with the block."""
 
     def __init__(
-        self, folder: Path, engine_url: str, num_workers: int = 1, kind: str = "vllm", **settings: Any
+        self,
+        folder: Path,
+        engines: Mapping[str, str],
+        num_workers: int = 1,
+        **settings: Any,
     ):
         self.folder, self.children = folder, dict[str, Child]()
         self._ends = ExitStack()
@@ -42,11 +47,12 @@ class System:
             "COMD_API_KEY": API_KEY,
             "COMD_INTERNAL_KEY": "internal-key-of-the-benchmark",
         }
-        engine = {"base_url": engine_url, "model": MODEL, "kind": kind}
-        self.environment |= {f"COMD_{role.upper()}_ENGINE": json.dumps(engine) for role in ROLES}
+        for role in ROLES:
+            engine = {"base_url": engines[role], "model": MODEL, "kind": "vllm"}
+            self.environment[f"COMD_{role.upper()}_ENGINE"] = json.dumps(engine)
         told = {f"{role}_url": self.url(role) for role in (*ROLES, "trainer")} | settings
         self.environment |= {f"COMD_COORDINATOR_{name.upper()}": str(value) for name, value in told.items()}
-        self.engine_url, self.num_workers = engine_url, num_workers
+        self.engines, self.num_workers = engines, num_workers
         headers = {"authorization": f"Bearer {API_KEY}"}
         self.http = httpx.Client(
             base_url=self.url("coordinator"), headers=headers, timeout=600, trust_env=False
@@ -66,7 +72,7 @@ class System:
         self.database = self._ends.enter_context(wait_until(lambda: _connected(database)))
         for role in ROLES:
             self._run(role, f"services.{role}", "--port", str(self.ports[role]))
-        trainer = ("--port", str(self.ports["trainer"]), "--engine", self.engine_url)
+        trainer = ("--port", str(self.ports["trainer"]), "--engine", self.engines["student"])
         self._run("trainer", "benchmarks.system.student", *trainer)
         self._run("coordinator", "services.coordinator", "--port", str(self.ports["coordinator"]))
         for number in range(self.num_workers):
