@@ -69,7 +69,7 @@ class System:
         self.environment |= {"DATABASE_URL": database, "REDIS_URL": redis_url}
         self._start("postgres", postgres)
         self._start("redis", redis)
-        self.database = self._ends.enter_context(wait_until(lambda: _connected(database)))
+        self.database = self._ends.enter_context(wait_until(lambda: _connected(postgres, database)))
         for role in ROLES:
             self._run(role, f"services.{role}", "--port", str(self.ports[role]))
         trainer = ("--port", str(self.ports["trainer"]), "--engine", self.engines["student"])
@@ -159,7 +159,9 @@ def wait_until(found: Callable[[], Any], pause_s: float = 0.05) -> Any:
     return result
 
 
-def _connected(url: str) -> "psycopg.Connection[Any] | None":
+def _connected(server: Child, url: str) -> "psycopg.Connection[Any] | None":
+    if server.exit_status is not None:
+        raise RuntimeError(f"Postgres ended with {server.exit_status}:\n{server.last_words()}")
     try:
         return psycopg.connect(url, autocommit=True)
     except psycopg.OperationalError:
