@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from services.coordinator.api import changing, datasets, pools, runs, usage, views
 from services.coordinator.api.frame import Desk
 from services.coordinator.clients import Services
-from services.coordinator.database import connect, is_connection_lost
+from services.coordinator.database import connect, is_passing
 from services.coordinator.driver import drive
 from services.coordinator.outgoing import Http
 from services.coordinator.queue import Queue
@@ -38,8 +38,10 @@ def create_coordinator_app(settings: CoordinatorSettings, keys: Keys) -> FastAPI
         try:
             async with engine.connect() as c:
                 await scalar(c, "SELECT 1")
-        except DBAPIError as error:
-            return Readiness(False, f"the database cannot be used: {str(error.orig)[:200]}")
+        except SQLAlchemyError as error:
+            return Readiness(
+                False, f"the database cannot be used: {str(getattr(error, 'orig', error))[:200]}"
+            )
         return Readiness(True)
 
     @contextlib.asynccontextmanager
@@ -56,7 +58,7 @@ def create_coordinator_app(settings: CoordinatorSettings, keys: Keys) -> FastAPI
         await engine.dispose()
 
     app = create_app("coordinator", keys, probe, lifespan)
-    app.add_exception_handler(DBAPIError, _database_error)
+    app.add_exception_handler(SQLAlchemyError, _database_error)
     desk = Desk(settings, engine, services, ImageStore(settings.image_store))
     for part in (datasets, runs, changing, usage, pools, views):
         app.include_router(part.router(desk))
@@ -65,8 +67,7 @@ def create_coordinator_app(settings: CoordinatorSettings, keys: Keys) -> FastAPI
 
 async def _database_error(request: Request, error: Exception) -> JSONResponse:
     """A database that is away is waited for; anything else is our mistake."""
-    assert isinstance(error, DBAPIError)
-    if is_connection_lost(error):
+    if is_passing(error):
         away = EngineUnavailable("the database cannot be reached just now", code="database_unavailable")
         return JSONResponse(away.body(), away.status, headers=away.headers)
     log.error("query_failed", path=request.url.path, exc_info=error)

@@ -1,14 +1,20 @@
-"""Connections to Postgres: the URL in the driver's form, the engine, and waiting through a lost server."""
+"""Connections to Postgres: the URL in the driver's form, the pool, and waiting through a server that is away."""
 
 import asyncio
+import random
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+import psycopg
+from sqlalchemy import URL, event, make_url
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from shared import logs
 from shared.errors import ConfigError
@@ -16,6 +22,35 @@ from shared.errors import ConfigError
 log = logs.get(__name__)
 Result = TypeVar("Result")
 NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")  # an escaped NUL that is not itself behind a backslash
+
+# Beginnings of the SQLSTATEs that pass without our doing: the same statement will do later
+PASSING = (
+    "08",  # the connection was lost
+    "25006",  # read only: a standby, before it is promoted or we are led elsewhere
+    "25P03",  # idle in a transaction for too long: this process was stopped
+    "40001",  # serialization failure
+    "40003",  # nobody knows whether it was completed
+    "40P01",  # deadlock
+    "53",  # disk full, out of memory, too many connections
+    "55P03",  # lock timeout
+    "57014",  # cancelled by a timeout or an operator
+    "57P01",  # shut down
+    "57P02",  # crashed
+    "57P03",  # starting up
+    "57P05",  # idle for too long
+    "58",  # the disk could not be read or written
+)
+READ_ONLY = "25006"
+# A server that vanishes without a word is noticed within 25 s, whether we write to it or wait for it
+LIVENESS = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
+POOL_TIMEOUT_S = 10.0
+LONGEST_PAUSE_S = 2.0
 
 
 def driver_url(url: str) -> URL:
@@ -29,42 +64,78 @@ def driver_url(url: str) -> URL:
     return parsed.set(drivername="postgresql+psycopg")
 
 
-def connect(url: str, connections: int = 10) -> AsyncEngine:
-    """A pool of connections; nothing is opened yet."""
-    return create_async_engine(
-        driver_url(url),
+def connect(url: str, connections: int = 10, idle_in_transaction_s: float | None = None) -> AsyncEngine:
+    """A pool of connections; nothing is opened yet.
+
+    `idle_in_transaction_s`: the server ends a transaction whose client is silent for so long (a stopped process),
+    so that its locks hold nobody up.
+    """
+    parsed, options = driver_url(url), dict[str, Any](LIVENESS)
+    if idle_in_transaction_s is not None:
+        options["options"] = f"-c idle_in_transaction_session_timeout={int(idle_in_transaction_s * 1000)}"
+    engine = create_async_engine(
+        parsed,
         pool_size=connections,
         max_overflow=0,  # more would be opened and closed all the time; who comes late waits
-        connect_args={"connect_timeout": 10, "application_name": "comd"},
+        pool_timeout=POOL_TIMEOUT_S,
+        connect_args={
+            "application_name": "comd",
+            **{name: value for name, value in options.items() if name not in parsed.query},
+        },
     )
+    event.listen(engine.sync_engine, "handle_error", _leave_read_only_server)
+    return engine
 
 
-def reader(engine: AsyncEngine) -> AsyncEngine:
-    """The same pool for single statements that only read: no BEGIN and no ROLLBACK around them."""
-    return engine.execution_options(isolation_level="AUTOCOMMIT")
+@dataclass(frozen=True)
+class Reader:
+    """An engine's pool for single statements that only read: no BEGIN and no ROLLBACK around them."""
+
+    engine: AsyncEngine
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[AsyncConnection]:
+        # The option is set here and not on the engine, which would set it before the connection is anybody's:
+        # a cancellation at that moment left it to the garbage collector, and the pool one short until then.
+        async with self.engine.connect() as c:
+            yield await c.execution_options(isolation_level="AUTOCOMMIT")
 
 
-def is_connection_lost(error: BaseException) -> bool:
-    """Whether the server went away, as opposed to refusing what was asked."""
-    if not isinstance(error, DBAPIError):
-        return False
-    state = getattr(error.orig, "sqlstate", None)
-    gone = state is None or state.startswith(("08", "57P"))
-    return error.connection_invalidated or (gone and type(error).__name__ == "OperationalError")
+def _leave_read_only_server(context: ExceptionContext) -> None:
+    """After a failover the address may lead to the new server, but only on new connections."""
+    if getattr(context.original_exception, "sqlstate", None) == READ_ONLY:
+        context.is_disconnect = True
+
+
+def passes(sqlstate: str) -> bool:
+    """Whether an error goes away without our doing."""
+    return sqlstate.startswith(PASSING)
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether the database is only away for a while, as opposed to refusing what was asked."""
+    if isinstance(error, PoolTimeout):
+        return True
+    said = error.orig if isinstance(error, DBAPIError) else error
+    if (state := getattr(said, "sqlstate", None)) is not None:
+        return passes(state)
+    # without a state no server spoke: there is no connection, or the client refuses the statement
+    lost = isinstance(error, DBAPIError) and error.connection_invalidated
+    return lost or isinstance(said, psycopg.OperationalError | psycopg.InterfaceError)
 
 
 async def persistently(action: Callable[[], Awaitable[Result]]) -> Result:
-    """Run it again, for ever, while the server cannot be reached; other errors pass through."""
+    """Run it again, for ever, while the database is away; other errors pass through."""
     pause_s = 0.1
     while True:
         try:
             return await action()
-        except DBAPIError as error:
-            if not is_connection_lost(error):
+        except (SQLAlchemyError, psycopg.Error) as error:
+            if not is_passing(error):
                 raise
-            log.warning("database_lost", reason=str(error.orig)[:200], retry_in_s=pause_s)
-        await asyncio.sleep(pause_s)
-        pause_s = min(pause_s * 2, 5.0)
+            log.warning("database_away", reason=str(getattr(error, "orig", error))[:200], retry_in_s=pause_s)
+        await asyncio.sleep(pause_s * random.uniform(0.7, 1.3))  # not all that wait at once
+        pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
 
 def to_json(value: Any) -> str:

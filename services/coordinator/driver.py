@@ -7,17 +7,18 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from redis.exceptions import RedisError
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.coordinator.clients import Services
+from services.coordinator.database import is_passing
 from services.coordinator.leadership import LeadershipLost, heartbeat, leadership
 from services.coordinator.outgoing import ItemFailed, Unreadable, Waiting
 from services.coordinator.phases.drive import Drive, Office, Outcome, RunFailed
 from services.coordinator.phases.selecting import selecting
 from services.coordinator.phases.tasked import assessing, augmenting, evaluating, teaching
 from services.coordinator.phases.training import pretraining, training
-from services.coordinator.queue import Queue, patiently
+from services.coordinator.queue import Queue, end_if_cancelled, patiently
 from services.coordinator.repositories import iterations, planning, pools, runs
 from services.coordinator.settings import CoordinatorSettings
 from services.coordinator.states import RESTING, Phase, first_phase, next_phase
@@ -51,10 +52,11 @@ async def drive(
                 log.info("leading", epoch=leader.epoch)
                 group.create_task(heartbeat(lock))
                 group.create_task(_lead(Office(leader, queue, services, trainer, settings)))
-        except* (LeadershipLost, DBAPIError) as lost:
+        except* (LeadershipLost, SQLAlchemyError) as lost:
             log.warning("leadership_lost", reason=str(lost.exceptions[0])[:300])
         except* Exception as unexpected:
             log.error("driver_failed", exc_info=unexpected)
+        end_if_cancelled()  # a group of tasks that ends with errors has swallowed it
         await asyncio.sleep(ELECTION_PAUSE_S)
 
 
@@ -92,7 +94,9 @@ async def _drive_run(drive: Drive) -> None:
         drive.take(run)
         if run["status"] != "running" and not run["holds_lease"]:
             return
-        await asyncio.sleep(await _look(drive, iteration))
+        pause_s = await _look(drive, iteration)
+        end_if_cancelled()  # clients can swallow it in the middle of a call
+        await asyncio.sleep(pause_s)
 
 
 async def _look(drive: Drive, iteration: JsonObject | None) -> float:
@@ -111,9 +115,11 @@ async def _look(drive: Drive, iteration: JsonObject | None) -> float:
         return max(drive.office.settings.tick_s, getattr(error, "retry_after_s", 1.0))
     except (RunFailed, ItemFailed) as error:
         await _fail(drive, error.message)
-    except (LeadershipLost, DBAPIError):
+    except LeadershipLost:
         raise
     except Exception as error:
+        if is_passing(error):
+            raise
         log.error("run_failed", run_id=drive.run_id, exc_info=error)
         await _fail(drive, mask(f"{type(error).__name__}: {error}"))
     return drive.office.settings.tick_s

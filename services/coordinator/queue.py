@@ -115,7 +115,7 @@ def _messages(entries: Any) -> list[Message]:
     return [Message(id_.decode(), fields[FIELD.encode()]) for id_, fields in flat if fields]
 
 
-def _end_if_cancelled() -> None:
+def end_if_cancelled() -> None:
     """The client can lose a cancellation that comes in the middle of a command; its caller would go on for ever."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():
@@ -131,8 +131,8 @@ async def patiently(call: Callable[[], Awaitable[Result]]) -> Result:
         except (RedisError, OSError, TimeoutError) as error:
             log.warning("redis_lost", reason=str(error)[:200], retry_in_s=pause_s)
         else:
-            _end_if_cancelled()
+            end_if_cancelled()
             return result
-        _end_if_cancelled()
+        end_if_cancelled()
         await asyncio.sleep(pause_s)
         pause_s = min(pause_s * 2, 2.0)

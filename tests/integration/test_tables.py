@@ -11,7 +11,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine
 
 from services.coordinator import migrations
-from services.coordinator.database import connect, driver_url, is_connection_lost, to_json
+from services.coordinator.database import connect, driver_url, to_json
 from services.coordinator.migrate import migrate, schema_is_current
 from services.coordinator.repositories.rows import insert, scalar
 from services.coordinator.tables import Table
@@ -105,17 +105,3 @@ async def test_rows_are_inserted_once_and_exactly(postgres_url: str) -> None:
 )
 def test_nul_is_dropped_and_nothing_else(text: str, json: str) -> None:
     assert to_json(text) == json
-
-
-async def test_a_lost_server_is_told_from_a_wrong_query(postgres_url: str) -> None:
-    engine = connect(postgres_url)
-    async with engine.connect() as c:
-        with pytest.raises(Exception, match="nowhere") as wrong:
-            await scalar(c, "SELECT 1 FROM nowhere")
-    async with engine.connect() as c:
-        with pytest.raises(Exception, match="terminat") as lost:
-            await scalar(c, "SELECT pg_terminate_backend(pg_backend_pid())")
-        await c.invalidate()
-    await engine.dispose()
-    assert not is_connection_lost(wrong.value)
-    assert is_connection_lost(lost.value)
