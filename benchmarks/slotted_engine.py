@@ -12,7 +12,7 @@ from collections import deque
 
 from aiohttp import web
 
-REPLY = b'{"choices":[{"index":0,"message":{"role":"assistant","content":"a lamp"},"finish_reason":"stop"}]}'
+from benchmarks.roles.mock_reply import COMPLETION
 
 
 class Slots:
@@ -54,10 +54,14 @@ class Slots:
             self.running -= 1
             self.done += 1
             self.start_next()
-        return web.Response(body=REPLY, content_type="application/json")
+        return web.Response(body=COMPLETION, content_type="application/json")
 
     async def models(self, _: web.Request) -> web.Response:
         return web.json_response({"object": "list", "data": [{"id": "mock"}]})
+
+    async def metrics(self, _: web.Request) -> web.Response:
+        """vLLM's name for its queue, for a role service that is told to read it."""
+        return web.Response(text=f'vllm:num_requests_waiting{{model_name="mock"}} {len(self.queue)}\n')
 
     async def resize(self, request: web.Request) -> web.Response:
         self.slots = int((await request.json())["slots"])
@@ -77,12 +81,15 @@ def main() -> None:
     parser.add_argument("--median", type=float, default=2.0)
     parser.add_argument("--sigma", type=float, default=0.8)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--silent", action="store_true", help="does not say how many wait")
     given = parser.parse_args()
     slots = Slots(given.slots, given.median, given.sigma, given.seed)
     app = web.Application()
     app.router.add_post("/v1/chat/completions", slots.chat)
     app.router.add_get("/v1/models", slots.models)
     app.router.add_post("/slots", slots.resize)
+    if not given.silent:
+        app.router.add_get("/metrics", slots.metrics)
     app.router.add_get("/seconds", slots.seconds)
     web.run_app(app, host="127.0.0.1", port=given.port, print=None, access_log=None, shutdown_timeout=0.1)
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.augmentor import prompts
-from services.augmentor.novelty import is_novel, nearest
+from services.augmentor.novelty import MOST_CHARACTERS, nearest
 from services.augmentor.reply import read_question
 from services.augmentor.validity import invalid_reason
 from shared.asking import ask_in_form
@@ -63,7 +63,7 @@ async def augment(service: RoleService, spec: EngineSpec, request: AugmentationR
 
 
 def check_request(request: AugmentationRequest) -> None:
-    """Unprocessable where a parent stands twice, or a text is too long or no Unicode."""
+    """Unprocessable where a parent stands twice, or texts are too long or no Unicode."""
     for parent_id, times in Counter(parent.id for parent in request.parents).items():
         if times > 1:
             raise Unprocessable(
@@ -73,6 +73,9 @@ def check_request(request: AugmentationRequest) -> None:
         check_text("parents", parent.text)
     for text in request.existing:
         check_text("existing", text)
+    if (characters := sum(map(len, request.existing))) > MOST_CHARACTERS:
+        said = f"expected {MOST_CHARACTERS} characters at most in all, got {characters}"
+        raise Unprocessable(f"existing: {said}; they are the questions of one image", param="existing")
 
 
 def _judged(
@@ -90,7 +93,7 @@ def check(parent: Parent, attempt: int, reply: Asked, texts: Sequence[str]) -> C
     """Validity, then novelty against every text of the image."""
     like = nearest(reply.text, texts)
     reason = reply.reason or invalid_reason(reply.text)
-    if reason is None and not is_novel(reply.text, texts):
+    if reason is None and like and like.too_similar:
         reason = "not novel"
     return Candidate(
         parent_id=parent.id,

@@ -3,20 +3,42 @@
 In: texts. Out: rouge-score's rougeL F-measure, by a bit-parallel LCS, and the decision in integers.
 """
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
-from rapidfuzz.distance import LCSseq
-from rouge_score.tokenizers import DefaultTokenizer
+from rapidfuzz import process
+from rapidfuzz.distance import Indel, LCSseq
 
-_tokenizer = DefaultTokenizer(use_stemmer=False)
+MOST_CHARACTERS = 4_000_000  # of an image's texts: fewer different tokens than Unicode has characters
+MOST_LETTERS = 200_000  # that are kept from one image to the next
+
+TOKEN = re.compile(r"[a-z0-9]+")
 
 
-@lru_cache(maxsize=65536)
-def tokens(text: str) -> tuple[str, ...]:
-    """rouge-score's own tokens: lower-cased runs of a-z and 0-9."""
-    return tuple(_tokenizer.tokenize(text))
+class Alphabet(dict[str, str]):
+    """A character for each token, the next one where it is new."""
+
+    def __missing__(self, token: str) -> str:
+        letter = self[token] = chr(len(self))
+        return letter
+
+
+_alphabet = Alphabet()
+
+
+class Nearest(NamedTuple):
+    """The text that is most like a candidate, and whether that is too much: ROUGE-L of 0.7 or more, or equal."""
+
+    text: str
+    rouge_l: float
+    too_similar: bool
+
+
+def tokens(text: str) -> list[str]:
+    """rouge-score's tokens: lower-cased runs of a-z and 0-9."""
+    return TOKEN.findall(text.lower())
 
 
 @lru_cache(maxsize=65536)
@@ -27,52 +49,72 @@ def normal_form(text: str) -> str:
 
 def rouge_l(a: str, b: str) -> float:
     """F-measure in [0, 1] of the longest common subsequence of tokens; 0 where either text has none."""
-    return _f_measure(tokens(a), tokens(b))
+    _make_room()
+    first, second = _letters(a), _letters(b)
+    return 2 * LCSseq.similarity(first, second) / (len(first) + len(second)) if first and second else 0.0
 
 
 def is_novel(candidate: str, existing: Sequence[str]) -> bool:
     """Whether the candidate is below 0.7 against every existing text, and equal to none."""
-    return all(not _too_similar(candidate, other) for other in existing)
-
-
-@dataclass(frozen=True)
-class Nearest:
-    text: str
-    rouge_l: float
+    found = nearest(candidate, existing)
+    return found is None or not found.too_similar
 
 
 def nearest(candidate: str, existing: Sequence[str]) -> Nearest | None:
     """The existing text that is most like the candidate; the first of equals, None where there is none."""
+    _make_room()
     best: Nearest | None = None
-    for other in existing:
-        score = 1.0 if normal_form(candidate) == normal_form(other) else _f_measure(*_units(candidate, other))
-        if best is None or score > best.rouge_l:
-            best = Nearest(other, score)
+    for other in _contenders(candidate, existing):
+        common, both = _in_common(candidate, other)
+        if best is None or 2 * common / both > best.rouge_l:
+            # F >= 0.7 in integers, so that no rounding decides
+            best = Nearest(other, 2 * common / both, 20 * common >= 7 * both)
     return best
 
 
-def _too_similar(a: str, b: str) -> bool:
-    if normal_form(a) == normal_form(b):
-        return True
-    first, second = _units(a, b)
-    if 20 * min(len(first), len(second)) < 7 * (len(first) + len(second)):
-        return False  # too unlike in length, whatever they have in common
-    # F >= 0.7 in integers, so that no rounding decides: F = 2 LCS / (m + n)
-    return 20 * int(LCSseq.similarity(first, second)) >= 7 * (len(first) + len(second))
+def _contenders(candidate: str, existing: Sequence[str]) -> list[str]:
+    """Texts among which the nearest is: of the plain ones the best, found in one go, and all others."""
+    plain = _plain(candidate)
+    if plain is None:
+        return list(existing)
+    others = [_plain(other) for other in existing]
+    places = [at for at, other in enumerate(others) if other is None]
+    # 1 - insertions and deletions / (m + n) = 2 LCS / (m + n); None is passed over, of equals the first is given
+    if found := process.extractOne(plain, others, scorer=Indel.normalized_similarity):
+        places = sorted([*places, found[2]])
+    return [existing[at] for at in places]
 
 
-def _units(a: str, b: str) -> tuple[Sequence[Hashable], Sequence[Hashable]]:
-    """Tokens, or characters where either text is in a script that the tokenizer drops."""
-    if tokens(a) and tokens(b):
-        return tokens(a), tokens(b)
-    return normal_form(a), normal_form(b)
+def _in_common(a: str, b: str) -> tuple[int, int]:
+    """The longest common subsequence and the lengths of both together; F is twice the one by the other.
+
+    By tokens, or by characters where either text is in a script that the tokenizer drops.
+    """
+    first, second = _letters(a), _letters(b)
+    if not (_plain(a) and _plain(b)):
+        forms = normal_form(a), normal_form(b)
+        if forms[0] == forms[1]:
+            return 1, 2
+        if not (first and second):
+            first, second = forms
+    return LCSseq.similarity(first, second), len(first) + len(second)
 
 
-def _f_measure(first: Sequence[Hashable], second: Sequence[Hashable]) -> float:
-    if not first or not second:
-        return 0.0
-    common = int(LCSseq.similarity(first, second))
-    if common == 0:
-        return 0.0
-    precision, recall = common / len(first), common / len(second)
-    return 2 * precision * recall / (precision + recall)
+@lru_cache(maxsize=65536)
+def _plain(text: str) -> str | None:
+    """Its letters, where they say all of it: it has some, and beyond ASCII equal forms may have other tokens."""
+    return (_letters(text) or None) if text.isascii() else None
+
+
+@lru_cache(maxsize=4096)
+def _letters(text: str) -> str:
+    """The tokens, one character each: a string is compared as it is, any other sequence hashed, five times slower."""
+    return "".join(map(_alphabet.__getitem__, tokens(text)))
+
+
+def _make_room() -> None:
+    """Before texts are compared, never between: all of them must be written in the same letters."""
+    if len(_alphabet) > MOST_LETTERS:
+        _alphabet.clear()
+        _letters.cache_clear()
+        _plain.cache_clear()

@@ -62,6 +62,15 @@ def augmentor(app: FastAPI, tmp_path: Any, **spec: Any) -> Iterator[Callable[...
             yield ask
 
 
+def test_more_text_than_an_image_can_have_is_refused(tmp_path: Any) -> None:
+    with augmentor(engine(lambda _: completion("What is on the desk?")), tmp_path) as ask:
+        said = ask(existing=("x" * 900_000,) * 5)
+    assert said.status_code == 422
+    assert (
+        "existing: expected 4000000 characters at most in all, got 4500000" in said.json()["error"]["message"]
+    )
+
+
 def few_questions(body: JsonObject) -> JsonObject:
     """By the request's seed one of so few questions that the parents are in each other's way."""
     choose = random.Random(body["seed"])
