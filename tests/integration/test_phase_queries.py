@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from services.coordinator.database import connect, reader
+from services.coordinator.database import Reader, connect
 from services.coordinator.repositories import budgets, planning, pools, tasks, usage, work
 from services.coordinator.repositories.rows import execute, fetch, insert
 from services.coordinator.repositories.tasks import Held, TaskKey
@@ -38,7 +38,7 @@ async def engine(filled_url: str) -> AsyncIterator[AsyncEngine]:
             await fill(c, NUM)
             await planning.plan(c, *PHASE, work.LACKING["assessing"])
             await planning.plan(c, *PHASE, "SELECT md5(n::text) AS image FROM generate_series(1, 40000) n")
-    async with reader(engine).connect() as c:
+    async with Reader(engine).connect() as c:
         await execute(c, "ANALYZE")
     yield engine
     await engine.dispose()
@@ -174,7 +174,7 @@ async def test_a_batch_of_results_is_written_without_looking_around(engine: Asyn
 
 
 async def test_planning_refreshes_what_the_planner_knows(engine: AsyncEngine) -> None:
-    async with reader(engine).connect() as c:
+    async with Reader(engine).connect() as c:
         await execute(c, "UPDATE pg_class SET reltuples = 7 WHERE relname = 'verdicts'")
         await planning.analyze(c)
         (known,) = await fetch(c, "SELECT reltuples FROM pg_class WHERE relname = 'verdicts'")
