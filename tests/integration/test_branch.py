@@ -40,20 +40,23 @@ async def calls(place: Town) -> dict[str, int]:
     return dict((await place.http.get(f"{place.engine_url}/scripted/calls")).json()["by_role"])
 
 
-async def whole_run(place: Town, trainings: int = 2, **config: Any) -> str:
-    """All iterations but the last are whole."""
-    run_id = await place.begin(trainings=trainings, evaluation={"dataset": "heldout"}, **config)
-    assert (await place.wait_for_end(run_id))["status"] == "finished"
-    return run_id
-
-
 async def branch(place: Town, run_id: str, iteration: int, **config: Any) -> dict[str, Any]:
     asked = {"iteration": iteration, "name": "other", "config": config}
     return dict(await place.post(f"/v1/runs/{run_id}/branch", asked))
 
 
-async def test_the_same_settings_find_the_same_without_a_call(place: Town) -> None:
-    parent = await whole_run(place, trainings=3)
+async def test_branches_of_a_finished_run(place: Town) -> None:
+    parent = await place.begin(trainings=3, tau=0.9, evaluation={"dataset": "heldout"})
+    assert (await place.wait_for_end(parent))["status"] == "finished"
+    original = content(place, parent)
+    await check_the_same_settings_find_the_same_without_a_call(place, parent)
+    await check_another_judge_judges_anew_and_another_seed_asks_anew(place, parent)
+    await check_another_tau_selects_otherwise_and_judges_nothing_again(place, parent)
+    await check_what_a_branch_cannot_be_is_said(place, parent)
+    assert content(place, parent) == original
+
+
+async def check_the_same_settings_find_the_same_without_a_call(place: Town, parent: str) -> None:
     child = await branch(place, parent, 2)
     assert (child["status"], child["iteration"], child["phase"], child["target"]) == (
         "finished",
@@ -78,9 +81,7 @@ async def test_the_same_settings_find_the_same_without_a_call(place: Town) -> No
     assert [[one[key] for key in kept] for one in both[0]] == [[one[key] for key in kept] for one in both[1]]
 
 
-async def test_another_tau_selects_otherwise_and_judges_nothing_again(place: Town) -> None:
-    parent = await whole_run(place, tau=0.9)
-    original = content(place, parent)
+async def check_another_tau_selects_otherwise_and_judges_nothing_again(place: Town, parent: str) -> None:
     child = await branch(place, parent, 1, tau=0.1)
     await place.set_faults({"kind": "503", "role": "judge"}, {"kind": "503", "role": "student"})
     await place.post(f"/v1/runs/{child['id']}/iterations", {"count": 1})
@@ -88,7 +89,6 @@ async def test_another_tau_selects_otherwise_and_judges_nothing_again(place: Tow
     first = await place.get(f"/v1/runs/{child['id']}/iterations/1")
     assert (first["difficult"], first["easy"]) == (8, 0)
     assert run["config"]["tau"] == 0.1
-    assert content(place, parent) == original
     await place.post(f"/v1/runs/{child['id']}/cancel")
     born, *since = (await place.get(f"/v1/runs/{child['id']}/log"))["data"]
     assert "judge_fixed" not in {entry["action"] for entry in since}  # it is the parent's
@@ -101,8 +101,7 @@ async def test_another_tau_selects_otherwise_and_judges_nothing_again(place: Tow
     assert (last["action"], last["detail"]["child"]) == ("branch", child["id"])
 
 
-async def test_another_judge_judges_anew_and_another_seed_asks_the_student_anew(place: Town) -> None:
-    parent = await whole_run(place)
+async def check_another_judge_judges_anew_and_another_seed_asks_anew(place: Town, parent: str) -> None:
     engine = {"base_url": place.engine_url, "model": "scripted", "kind": "scripted", "revision": "second"}
     judged = await branch(place, parent, 1, assessor={"engine": engine})
     asked = await branch(place, parent, 1, seed=7)
@@ -135,9 +134,8 @@ async def test_branches_of_a_run_at_work_are_whole(place: Town) -> None:
         assert not found["selections"] | found["candidates"]
 
 
-async def test_what_a_branch_cannot_be_is_said(place: Town) -> None:
-    parent = await place.begin(trainings=1)
-    await place.wait_for_end(parent)
+async def check_what_a_branch_cannot_be_is_said(place: Town, parent: str) -> None:
+    num_runs = len((await place.get("/v1/runs"))["data"])
     path = f"/v1/runs/{parent}/branch"
     for body, status, said in (
         ({"iteration": 9, "name": "b"}, 404, "has no iteration 9 yet"),
@@ -148,4 +146,4 @@ async def test_what_a_branch_cannot_be_is_said(place: Town) -> None:
     ):
         reply = await place.http.post(path, json=body)
         assert (reply.status_code, said in reply.text) == (status, True), reply.text
-    assert len((await place.get("/v1/runs"))["data"]) == 1
+    assert len((await place.get("/v1/runs"))["data"]) == num_runs

@@ -92,7 +92,7 @@ async def test_the_log_tells_the_story_of_the_tables(place: Town) -> None:
     assert [(one["action"], one["detail"]) for one in leaders] == [("leader", {"epoch": 1})]
 
 
-async def test_a_failed_and_an_exhausted_run_say_why(place: Town) -> None:
+async def test_a_failed_an_exhausted_and_a_paused_run_say_why(place: Town) -> None:
     place.trainer.failing.append("out of memory")
     run_id = await place.begin(trainings=2, selection={"mode": "easy_only"}, tau=0.0)
     await place.wait_for_end(run_id)
@@ -104,9 +104,7 @@ async def test_a_failed_and_an_exhausted_run_say_why(place: Town) -> None:
     assert "out of memory" in failed["cause"]
     assert entries[-1]["cause"] == run["reason"] == "iteration 1: nothing was selected"
 
-
-async def test_a_budget_that_is_used_up_is_the_cause_of_the_pause(place: Town) -> None:
-    run_id = await place.begin(teacher={"price": {"prompt": 1}}, budget={"limit": 0})
+    run_id = await place.begin(seed=1, teacher={"price": {"prompt": 1}}, budget={"limit": 0})
     run = await place.wait_for_end(run_id)
     last = (await whole_log(place, f"/v1/runs/{run_id}"))[-1]
     assert (last["action"], last["cause"]) == (run["status"], run["reason"])
