@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.coordinator.cancellation import end_if_cancelled
 from services.coordinator.clients import Services
 from services.coordinator.database import is_passing
 from services.coordinator.leadership import Leader, LeadershipLost, heartbeat, leadership
@@ -21,7 +22,7 @@ from services.coordinator.phases.drive import Drive, Office, Outcome, RunFailed
 from services.coordinator.phases.selecting import selecting
 from services.coordinator.phases.tasked import assessing, augmenting, evaluating, teaching
 from services.coordinator.phases.training import pretraining, training
-from services.coordinator.queue import Queue, end_if_cancelled, patiently
+from services.coordinator.queue import Queue, patiently
 from services.coordinator.repositories import event_log, iterations, planning, pools, runs
 from services.coordinator.settings import CoordinatorSettings
 from services.coordinator.states import RESTING, TASKED, Phase, Step, first_phase, step
