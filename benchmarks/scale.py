@@ -65,12 +65,20 @@ def in_process(place: Place, size: int) -> tuple[str, int, dict[str, Any]]:
                 "UPDATE iterations SET phase = 'teaching', judge = NULL, checkpoint = NULL WHERE number = :number",
                 number=ITERATION,
             )
-            await execute(c, "UPDATE runs SET target = :target", target=ITERATION + 1)
+            await execute(c, "UPDATE runs SET status = 'paused', target = :target", target=ITERATION + 1)
+        await engine.dispose()
+
+    async def begin() -> None:
+        engine = connect(place.database_url)
+        async with engine.begin() as c:
+            await execute(c, "UPDATE iterations SET phase_started_at = now()")
+            await execute(c, "UPDATE runs SET status = 'running'")
         await engine.dispose()
 
     asyncio.run(fill_in())
     place.start_coordinator()
     place.start_workers("benchmarks.scaling.worker")
+    asyncio.run(begin())
     return RUN, ITERATION, {}
 
 
