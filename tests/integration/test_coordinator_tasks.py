@@ -55,6 +55,31 @@ async def test_a_lost_queue_is_published_again_but_not_what_is_leased(engine: As
         assert await planning.publish(c, RUN, 1, "teaching", 3, again=True) == KEYS[1:]
 
 
+async def test_publishing_goes_on_behind_the_last_image_and_then_comes_round(engine: AsyncEngine) -> None:
+    async with engine.begin() as c:
+        assert await planning.publish(c, RUN, 1, "teaching", 1, again=False, after="a") == KEYS[1:2]
+        assert await planning.publish(c, RUN, 1, "teaching", 3, again=False, after="b") == [KEYS[0], KEYS[2]]
+
+
+async def test_a_look_tells_what_is_ready_and_what_is_out(engine: AsyncEngine) -> None:
+    async def look(after: str = "") -> tuple[bool, int]:
+        found = await planning.look(c, RUN, 1, "teaching", after)
+        return found.ready, found.out
+
+    async with engine.begin() as c:
+        assert await look() == (True, 0)
+        await planning.publish(c, RUN, 1, "teaching", 2, again=False)
+        assert (await look("b"), await look("c")) == ((True, 2), (True, 2))
+        await planning.publish(c, RUN, 1, "teaching", 3, again=False)
+        assert await look() == (False, 3)
+        (claim,) = await tasks.claim(c, KEYS[:1], "w", -1)
+        assert await look() == (True, 2)  # its lease ran out
+        await tasks.claim(c, KEYS[:1], "w", 60)
+        assert await look() == (False, 3)
+        await tasks.finish(c, [Claim(claim.key, 2)])
+        assert await look() == (False, 2)
+
+
 async def test_a_task_has_one_owner(engine: AsyncEngine) -> None:
     async with engine.begin() as c:
         (claim,) = await tasks.claim(c, KEYS[:1], "w1", 60)

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.coordinator.database import Reader, connect
-from services.coordinator.repositories import budgets, planning, pools, tasks, usage, work
+from services.coordinator.repositories import budgets, outcomes, planning, pools, tasks, usage, work
 from services.coordinator.repositories.rows import execute, fetch, insert
 from services.coordinator.repositories.tasks import Held, TaskKey
 from tests.conftest import TEMPLATE, make_database
@@ -171,6 +171,32 @@ async def test_a_batch_of_results_is_written_without_looking_around(engine: Asyn
             )
             await c.rollback()
     assert await expensive(engine, recorded) == []
+
+
+async def test_statements_over_a_whole_pool_never_join_row_by_row(engine: AsyncEngine) -> None:
+    """With statistics of before the run, the planner expects a row of each table, and would."""
+    with recording(engine) as recorded:
+        async with engine.begin() as c:
+            await planning.plan(c, RUN, ITERATION, "teaching", work.LACKING["teaching"])
+            await work.num_students_lacking(c, RUN, ITERATION, "student-4")
+            await outcomes.leave_unanswered_unjudged(c, RUN, ITERATION)
+            await pools.count_answered(c, RUN, "cache", ITERATION)
+            for phase in work.LACKING:
+                await work.progress(c, RUN, ITERATION, phase)
+            await c.rollback()
+    joins = 0
+    async with engine.connect() as c:
+        for table in BIG:
+            await execute(c, f"DELETE FROM pg_statistic WHERE starelid = '{table}'::regclass")
+        for statement, parameters in recorded.statements:
+            if statement.lstrip().startswith("SET"):
+                await c.exec_driver_sql(statement, parameters)
+                continue
+            kinds = [node["Node Type"] for node in nodes((await explain(c, statement, parameters))["Plan"])]
+            assert "Nested Loop" not in kinds, statement
+            joins += sum("Join" in kind for kind in kinds)
+        await c.rollback()
+    assert joins > 8
 
 
 async def test_planning_refreshes_what_the_planner_knows(engine: AsyncEngine) -> None:

@@ -12,12 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from sqlalchemy.ext.asyncio import AsyncConnection
+from typer.testing import CliRunner
 
+from comd.cli import app
 from services.coordinator.database import connect
 from services.coordinator.repositories.rows import execute, insert
 from services.trainer.files import Files
 from shared.images import ImageStore
-from tests.doubles.town import Town, town
+from tests.doubles.town import KEYS, Town, town
 from tests.integration.builders import RUN, instruction, make_run
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -154,6 +156,27 @@ async def test_an_exported_pool_comes_in_again(place: Town, tmp_path: Path) -> N
     done = await place.post("/v1/datasets", {"name": "again", "path": str(file)})
     assert (done["num_records"], done["num_instructions"], done["refused"]) == (3, ANSWERED, [])
     assert done["num_images"] == 2
+
+
+async def test_the_command_line_exports_and_imports(
+    place: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COMD_URL", str(place.http.base_url))
+    monkeypatch.setenv("COMD_API_KEY", KEYS.api)
+    monkeypatch.setenv("COMD_INTERNAL_KEY", KEYS.internal)
+
+    async def comd(*words: str) -> str:
+        result = await asyncio.to_thread(CliRunner().invoke, app, [*words])
+        assert result.exit_code == 0, result.output
+        return result.output.replace("\n", " ")
+
+    out = place.folder / "pool.json"
+    said = await comd("pool", "export", "run", "tuning", "--iteration", "2", "--out", str(out))
+    assert "1 instructions of the tuning pool of iteration 2; 2 have no answer and are left out" in said
+    assert [one.name for one in place.folder.glob("pool*")] == ["pool.json"]
+    assert "back: 1 instructions imported" in await comd(
+        "data", "import", str(out), "--name", "back", "--images", str(place.folder)
+    )
 
 
 async def test_a_pool_without_answers_is_an_empty_file(place: Town, postgres_url: str) -> None:
