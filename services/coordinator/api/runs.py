@@ -17,6 +17,7 @@ from services.coordinator.repositories import datasets, iterations, runs
 from services.coordinator.run_config import RunConfig, parse_run_config
 from services.coordinator.states import RunStatus, check_transition
 from shared.errors import Conflict, NotFound, Unprocessable
+from shared.types import WholeNumber
 
 
 class RunRequest(Asked):
@@ -26,7 +27,9 @@ class RunRequest(Asked):
 
 
 class MoreTrainings(Asked):
-    count: int | None = Field(None, ge=1, le=1000, description="default: the configuration's `trainings`")
+    count: Annotated[WholeNumber, Field(ge=1, le=1000)] | None = Field(
+        None, description="default: the configuration's `trainings`"
+    )
 
 
 def router(desk: Desk) -> APIRouter:
