@@ -8,7 +8,7 @@ from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.coordinator.api import shapes
-from services.coordinator.api.frame import Asked, Desk, answer, run_or_404
+from services.coordinator.api.frame import Asked, Desk, DocumentedAs, answer, run_or_404
 from services.coordinator.api.probing import check_engine, has_pictures
 from services.coordinator.api.streams import EventStream, one_stream
 from services.coordinator.api.usage import of_iteration, run_view, usage_of_run
@@ -23,7 +23,7 @@ from shared.types import WholeNumber
 class RunRequest(Asked):
     name: str = Field(min_length=1, max_length=100)
     dataset: str
-    config: dict[str, Any] = Field(default_factory=dict)
+    config: Annotated[dict[str, Any], DocumentedAs(RunConfig)] = Field(default_factory=dict)
 
 
 class MoreTrainings(Asked):
