@@ -7,6 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from shared.api_document import methods_of
 from shared.errors import ComdError, NotFound, TooLarge, Unprocessable, writable
 
 LONGEST = 2000  # characters of a message; a wrong name may be a megabyte long
@@ -35,9 +36,10 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
     if error.status_code == 413:
         return error_answer(TooLarge(str(error.detail)))
     said = {"message": writable(str(error.detail)), "type": "invalid_request_error", "param": None}
-    return JSONResponse(
-        {"error": {**said, "code": "http_error"}}, error.status_code, headers=dict(error.headers or {})
-    )
+    headers = dict(error.headers or {})
+    if error.status_code == 405 and (allowed := methods_of(request.app, request.url.path)):
+        headers["allow"] = ", ".join(allowed)  # Starlette names those of one of the path's routes
+    return JSONResponse({"error": {**said, "code": "http_error"}}, error.status_code, headers=headers)
 
 
 async def _validation_error(_: Request, error: Exception) -> JSONResponse:

@@ -3,21 +3,48 @@
 In: an app. Out: its document says the bearer scheme, each operation's scope, and its errors in OpenAI's shape.
 """
 
+import copy
 from typing import Any
 
 from fastapi import FastAPI
 from pydantic import BaseModel, Field
+from starlette.routing import compile_path
 
 from shared.callers import OPEN_PATHS, bearer, scope_by_method
 from shared.types import JsonObject
 
 METHODS = ("get", "post", "put", "patch", "delete")
+CHAT = "/v1/chat/completions"
+CHAT_OPERATION: JsonObject = {
+    "summary": "OpenAI's chat completion",
+    "operationId": "chat_completions",
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "model": {"type": "string"},
+                        "messages": {"type": "array", "minItems": 1, "items": {"type": "object"}},
+                        "stream": {"type": "boolean"},
+                    },
+                    "required": ["messages"],
+                }
+            }
+        },
+    },
+    "responses": {
+        "200": {"description": "The answer", "content": {"application/json": {}, "text/event-stream": {}}}
+    },
+}
 STREAMS = ("text/event-stream", "application/jsonl")
 ALWAYS = {
     "401": "No key, or one that is not known or was revoked",
     "403": "The key's scope, or an allow-list, does not cover this",
     "413": "The body is too long",
     "429": "Too many requests; `retry-after` says when to ask again",
+    "502": "What answers behind this service does not keep to the protocol",
     "503": "Something that is needed is away just now; ask again",
 }
 ASKED = {"400": "The request is not well formed", "422": "A value is not one that can be taken"}
@@ -44,13 +71,22 @@ def describe(app: FastAPI) -> None:
 
     def openapi() -> JsonObject:
         if app.openapi_schema is None:
-            _complete(made())
+            _complete(made(), has_chat=any(getattr(route, "path", "") == CHAT for route in app.routes))
         return made()
 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _complete(document: JsonObject) -> None:
+def methods_of(app: FastAPI, path: str) -> list[str]:
+    """The methods that the document has for a path."""
+    paths: JsonObject = app.openapi()["paths"]
+    fitting = [template for template in paths if compile_path(template)[0].match(path)]
+    return sorted({method.upper() for template in fitting for method in METHODS if method in paths[template]})
+
+
+def _complete(document: JsonObject, has_chat: bool) -> None:
+    if has_chat:  # a plain route, of which FastAPI knows nothing
+        document["paths"][CHAT] = {"post": copy.deepcopy(CHAT_OPERATION)}
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
     for unused in ("HTTPValidationError", "ValidationError"):

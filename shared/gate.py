@@ -16,7 +16,7 @@ from shared.callers import OPEN_PATHS, Caller, FindCaller
 from shared.errors import BadRequest, ComdError, TooLarge, Unauthorized
 from shared.rates import Rates
 
-EVERYDAY = {401, 404, 429, 503}  # refusals that come in floods or mean nothing more than "not now"
+EVERYDAY = {401, 404, 409, 429, 503}  # refusals that come in floods or mean nothing more than "not now"
 
 log = logs.get(__name__)
 

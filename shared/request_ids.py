@@ -7,7 +7,7 @@ import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import Context, ContextVar, copy_context
 
 HEADER = "x-request-id"
 SANE = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -36,6 +36,13 @@ def bound(given: str | None = None) -> Iterator[str]:
         yield request_id
     finally:
         _current.reset(token)
+
+
+def nobodys() -> Context:
+    """The context for what is begun in the course of a request, but goes on after it."""
+    context = copy_context()
+    context.run(_current.set, None)
+    return context
 
 
 def of_parts(*parts: object) -> str:

@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 Role = Literal["teacher", "assessor", "augmentor", "student"]
 EngineKind = Literal["openai", "vllm", "scripted"]
@@ -26,6 +26,15 @@ def server_root(url: str) -> str:
 
 
 ServerRoot = Annotated[str, AfterValidator(server_root)]
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WholeNumber = Annotated[int, BeforeValidator(_whole)]  # JSON does not tell 3 from 3.0
+Number64 = Annotated[WholeNumber, Field(ge=-(2**63), le=2**63 - 1)]
+PictureName = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="sha256 of the picture")]
 
 
 class Wire(BaseModel):
@@ -85,12 +94,18 @@ class Usage(Wire):
         )
 
 
-class AssessmentRequest(Wire):
-    image: str | None = Field(description="sha256 of the picture")
+class Asked(Wire):
+    """Base of requests: a value is of the type that the document says."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class AssessmentRequest(Asked):
+    image: PictureName | None
     instruction: str
     teacher_answer: str
     student_answer: str
-    seed: int
+    seed: Number64
 
 
 class JudgeRun(Wire):
@@ -119,21 +134,21 @@ class Assessment(Wire):
     usage: Usage
 
 
-class Parent(Wire):
+class Parent(Asked):
     """A selected instruction, as the augmentor sees it."""
 
-    id: int
+    id: Number64
     text: str
     task_type: str
 
 
-class AugmentationRequest(Wire):
+class AugmentationRequest(Asked):
     """`POST /v1/augmentations`: all parents of one image, and every text that image has in the cache pool."""
 
-    image: str | None
+    image: PictureName | None
     parents: list[Parent]
     existing: list[str]
-    seed: int
+    seed: Number64
 
 
 class Candidate(Wire):

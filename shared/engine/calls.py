@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing, contextmanager
 from typing import NamedTuple
 
+from shared import request_ids
 from shared.engine import metrics
 from shared.engine.client import is_well, timed_chat
 from shared.engine.gate import Gate
@@ -108,7 +109,8 @@ class EngineCalls:
     def _follow(self, spec: EngineSpec, gate: Gate) -> None:
         """vLLM says itself how many requests wait; while there are calls, it is asked."""
         if spec.kind == "vllm" and (gate not in self._following or self._following[gate].done()):
-            self._following[gate] = asyncio.create_task(follow(self.http, spec, gate))
+            following = follow(self.http, spec, gate)
+            self._following[gate] = asyncio.create_task(following, context=request_ids.nobodys())
 
     def _count(self, spec: EngineSpec, outcome: str, seconds: float | None = None) -> None:
         host = metrics.host_of(spec.base_url)

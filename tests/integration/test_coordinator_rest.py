@@ -109,7 +109,7 @@ async def test_impossible_steps_are_conflicts_and_unknown_things_not_found(place
     await refused(place, "POST", f"{path}/resume", 409)
     await refused(place, "GET", f"{path}/iterations/7", 404)
     await refused(place, "GET", f"{path}/pools/cache?iteration=7", 404)
-    await refused(place, "GET", f"{path}/pools/cache?cursor=x", 400)
+    await refused(place, "GET", f"{path}/pools/cache?cursor=x", 422)
     await refused(place, "GET", f"{path}/pools/other", 422)
     await refused(place, "GET", f"{path}/instructions/1", 404)
     await refused(place, "GET", "/v1/images/abc", 422)

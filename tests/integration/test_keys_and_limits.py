@@ -10,7 +10,9 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from typer.testing import CliRunner
 
+from comd.cli import app
 from services.assessor.app import AssessorSettings, create_assessor_app
 from services.augmentor.app import AugmentorSettings, create_augmentor_app
 from services.coordinator.app import create_coordinator_app
@@ -137,6 +139,25 @@ def test_a_key_is_shown_once_stored_as_a_hash_and_dead_when_revoked(url: str, po
     assert (again.status_code, again.json()["error"]["code"]) == (409, "conflict")
     assert ask(url, "/v1/keys/bob", method="DELETE").status_code == 404
     assert ask(url, "/v1/keys", method="POST", json={"name": "internal"}).status_code == 409
+
+
+def test_the_command_makes_lists_and_revokes_keys(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"URL": url, "API_KEY": KEYS.api, "INTERNAL_KEY": KEYS.internal}.items():
+        monkeypatch.setenv(f"COMD_{name}", value)
+    key = command("create", "ann", "--scope", "run")
+    assert ask(url, "/v1/runs", key).status_code == 200
+    assert re.fullmatch(r"ann  run  made .*, last used .*", command("list"))
+    assert "the key ann is revoked" in command("revoke", "ann")
+    assert ask(url, "/v1/runs", key).status_code == 401
+    assert re.search(r", revoked 20", command("list"))
+
+
+def command(*arguments: str) -> str:
+    ended = CliRunner().invoke(app, ["key", *arguments])
+    assert ended.exit_code == 0, ended.output
+    return str(ended.stdout).splitlines()[-1]  # before it may stand what the coordinator's thread logs
 
 
 async def test_a_revoked_key_is_dead_everywhere_within_seconds(postgres_url: str) -> None:

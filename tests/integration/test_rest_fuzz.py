@@ -3,11 +3,22 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from fastapi import FastAPI
 
+from comd.scripted.app import create_app as create_engine_app
+from comd.scripted.roles import Behaviour
+from services.assessor.app import AssessorSettings, create_assessor_app
+from services.augmentor.app import AugmentorSettings, create_augmentor_app
+from services.teacher.app import TeacherSettings, create_teacher_app
+from services.trainer.app import app_of
+from services.trainer.settings import TrainerSettings
+from services.trainer.trainer import Trainer
 from tests.doubles.town import KEYS, Town, town
 from tests.fuzzing import fuzz
+from tests.loopback import serving
 from tests.nasty import Known, nasty_answers
 
 
@@ -48,6 +59,26 @@ async def test_nasty_values_are_refused_or_taken_but_never_a_fault(place: Town) 
     known = await known_names(place)
     bad = await asyncio.to_thread(faults, str(place.http.base_url), known)
     assert not bad
+
+
+@pytest.mark.parametrize("name", ["teacher", "assessor", "augmentor", "trainer"])
+async def test_the_other_services_hold_too(name: str, tmp_path: Path) -> None:
+    told: dict[str, Any] = {"image_store": str(tmp_path)}
+    with serving(create_engine_app(Behaviour())) as engine_url:
+        told["engine"] = {"base_url": engine_url, "model": "scripted", "kind": "scripted"}
+        with serving(app_of_service(name, told, tmp_path)) as url:
+            assert not await asyncio.to_thread(faults, url, {})
+            assert await asyncio.to_thread(fuzz, url, KEYS.api, {})
+
+
+def app_of_service(name: str, told: dict[str, Any], folder: Path) -> FastAPI:
+    if name == "trainer":  # nobody starts it: its jobs stay queued
+        return app_of(Trainer(TrainerSettings(image_store=str(folder)), folder / "trainer"), KEYS)
+    if name == "teacher":
+        return create_teacher_app(TeacherSettings(**told), KEYS)
+    if name == "assessor":
+        return create_assessor_app(AssessorSettings(**told), KEYS)
+    return create_augmentor_app(AugmentorSettings(**told), KEYS)
 
 
 def faults(url: str, known: Known) -> list[str]:

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
@@ -17,11 +17,13 @@ from services.coordinator.repositories.branches import Branch
 from services.coordinator.run_config import RunConfig, parse_run_config
 from services.coordinator.states import UNTRAINED
 from shared.errors import Conflict, NotFound, Unprocessable
-from shared.types import JsonObject
+from shared.types import JsonObject, WholeNumber
 
 
 class BranchRequest(Asked):
-    iteration: int = Field(ge=1, le=2**31, description="the new run stands right after this training")
+    iteration: Annotated[WholeNumber, Field(ge=1, le=2**31)] = Field(
+        description="the new run stands right after this training"
+    )
     name: str = Field(min_length=1, max_length=100)
     config: dict[str, Any] = Field(
         default_factory=dict, description="settings that differ from the parent's; sections are merged"

@@ -3,7 +3,7 @@ prices and budget.
 """
 
 from fastapi import APIRouter, Request, Response
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.coordinator.api import shapes
@@ -19,6 +19,8 @@ ENDED = {"exhausted", "cancelled"}  # a finished run may be asked for more
 
 
 class RunChange(Asked):
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
     endpoints: dict[str, EngineSpec | None] = Field(
         default_factory=dict, description="engines by role; null: the one that the role's service has itself"
     )
@@ -30,7 +32,7 @@ class RunChange(Asked):
 
     @model_validator(mode="after")
     def _changes_something(self) -> "RunChange":
-        if not (self.changes_engines or self.prices or "budget" in self.model_fields_set):
+        if not self.model_fields_set:
             raise ValueError("expected at least one of endpoints, restart_assessment, prices and budget")
         return self
 

@@ -13,11 +13,13 @@ from services.coordinator.repositories import event_log, failures, iterations, r
 from services.coordinator.run_config import RunConfig
 from services.coordinator.states import RunStatus
 from shared.errors import Conflict
-from shared.types import JsonObject
+from shared.types import JsonObject, WholeNumber
 
 
 class MoreTrainings(Asked):
-    count: int | None = Field(None, ge=1, le=1000, description="default: the configuration's `trainings`")
+    count: Annotated[WholeNumber, Field(ge=1, le=1000)] | None = Field(
+        None, description="default: the configuration's `trainings`"
+    )
 
 
 def add_control(routes: APIRouter, desk: Desk) -> None:

@@ -5,7 +5,9 @@ from typing import Any
 
 import orjson
 from fastapi import Request, Response
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.coordinator.clients import Services
@@ -24,6 +26,16 @@ class Asked(BaseModel):
     """Base of every request's body: a value is of the type that the document says, and unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class DocumentedAs:
+    """A field that is read by a function of its own, with messages of its own: the document says a model's form."""
+
+    def __init__(self, model: type[BaseModel]):
+        self._model = model
+
+    def __get_pydantic_json_schema__(self, _: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return handler(self._model.__pydantic_core_schema__)
 
 
 @dataclass(frozen=True)

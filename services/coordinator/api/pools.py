@@ -32,11 +32,11 @@ def router(desk: Desk) -> APIRouter:
         pool: Pool,
         iteration: Annotated[int | None, Query(ge=1)] = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-        cursor: str | None = None,
+        cursor: Annotated[
+            str | None, Query(pattern=r"^[0-9]{1,19}$", description="an earlier next_cursor")
+        ] = None,
     ) -> Response:
         """In id order; `next_cursor` is null on the last page."""
-        if cursor is not None and not cursor.isdecimal():
-            raise BadRequest(f"cursor: expected the next_cursor of an earlier page, got {cursor!r}")
         async with desk.engine.connect() as c:
             number = await _iteration(c, run_id, iteration)
             rows = await pools.page(c, run_id, pool, number, int(cursor or -1), limit + 1)

@@ -1,26 +1,26 @@
 """`/v1/runs`: create and look; the rest of a run's routes are beside this file."""
 
 import secrets
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
 from services.coordinator.api import branching, control, history, shapes
-from services.coordinator.api.frame import Asked, Desk, answer, asked_by, run_or_404
+from services.coordinator.api.frame import Asked, Desk, DocumentedAs, answer, asked_by, run_or_404
 from services.coordinator.api.probing import check_datasets, check_engine, has_pictures
 from services.coordinator.api.streams import EventStream, one_stream
 from services.coordinator.api.usage import of_iteration, run_view, usage_of_run
 from services.coordinator.events import follow
 from services.coordinator.repositories import iterations, runs
-from services.coordinator.run_config import parse_run_config
+from services.coordinator.run_config import RunConfig, parse_run_config
 from shared.errors import NotFound
 
 
 class RunRequest(Asked):
     name: str = Field(min_length=1, max_length=100)
     dataset: str
-    config: dict[str, Any] = Field(default_factory=dict)
+    config: Annotated[dict[str, Any], DocumentedAs(RunConfig)] = Field(default_factory=dict)
 
 
 def router(desk: Desk) -> APIRouter:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.coordinator.api import shapes
@@ -12,7 +12,7 @@ from services.coordinator.api.history import add_log
 from services.coordinator.api.usage import of_iteration, usage_of_run
 from services.coordinator.merge import picture_of
 from services.coordinator.repositories import failures, iterations, pools, reports
-from shared.errors import BadRequest, NotFound
+from shared.errors import NotFound
 from shared.images import media_type
 from shared.types import JsonObject
 
@@ -38,16 +38,17 @@ SUMMARY = (
 RUN_SUMMARY = ("id", "name", "dataset", "status", "target", "config", "reason", "parent_run", "branched_from")
 UNJUDGED_WARNING = 0.02
 
+InstructionId = Annotated[str, Path(pattern=r"^[0-9]{1,19}$")]
+Sha256 = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")]
+
 
 def router(desk: Desk) -> APIRouter:
     routes = APIRouter(prefix="/v1", tags=["views"])
     add_log(routes, desk)
 
     @routes.get("/runs/{run_id}/instructions/{instruction_id}", response_model=shapes.Instruction)
-    async def instruction(run_id: str, instruction_id: str) -> Response:
+    async def instruction(run_id: str, instruction_id: InstructionId) -> Response:
         """Its ancestry up to the seed, its children, its answers and verdicts by iteration."""
-        if not instruction_id.isdecimal():
-            raise BadRequest(f"expected an instruction's id (digits), got {instruction_id!r}")
         async with desk.engine.connect() as c:
             await run_or_404(c, run_id)
             return answer(await _life(c, run_id, int(instruction_id)))
@@ -60,7 +61,7 @@ def router(desk: Desk) -> APIRouter:
             return answer(await _report(c, run, examples))
 
     @routes.get("/images/{sha256}", responses=shapes.PICTURE, response_class=Response)
-    async def image(sha256: str) -> Response:
+    async def image(sha256: Sha256) -> Response:
         """A picture's bytes; they never change."""
         data = desk.images.read(sha256)
         headers = {"cache-control": "private, max-age=31536000, immutable"}

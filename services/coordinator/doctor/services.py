@@ -59,8 +59,9 @@ def _who(health: httpx.Response) -> tuple[str | None, str | None]:
 
 async def _engine(http: httpx.AsyncClient, name: str, url: str, headers: dict[str, str]) -> Finding | None:
     """What is wrong with our key there, or with the engine, which lists its models anew for this."""
+    path = "/metrics" if name == "trainer" else "/v1/models"  # the trainer's engine may rest between jobs
     try:
-        models = await http.get(f"{url}/v1/models", headers=headers, timeout=ENGINE_TIMEOUT_S)
+        models = await http.get(f"{url}{path}", headers=headers, timeout=ENGINE_TIMEOUT_S)
     except httpx.TimeoutException:
         todo = (
             "look at the engine, which may be overloaded or stopped; its address is in the service's settings"
