@@ -87,7 +87,10 @@ def _items(work: Work) -> Mapping[str, list[JsonObject]]:
         case "teaching":
             return {"teacher": work.items}
         case "augmenting":
-            return {"augmentor": work.items}
+            return {
+                "augmentor": work.items,
+                "teacher": [*work.born, *work.items],
+            }  # a new one a parent at most
         case "evaluating":
             return {"student": work.items}
     unanswered = [item for item in work.items if item["student_answer"] is None]

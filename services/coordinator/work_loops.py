@@ -43,6 +43,8 @@ ERRORS_ALLOWED = 3  # unexpected ends of one task, before it counts as failed
 GATHER_S = 0.01  # free places wait so long for others, so that tasks are claimed in batches
 BLOCK_MS = 500
 NOTES_S = 1.0
+HEED_S = 0.4  # how often a worker looks whether a run was paused
+DRAIN_LOOK_S = 0.05
 CANCELLED_WITHIN_S = 5.0
 
 log = logs.get(__name__)
@@ -57,31 +59,47 @@ class Worker:
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self.committer = Committer(engine)
         self.purse = Purse(engine)
-        self.tools = Tools(services, self.committer.commit, self._known_answers)
+        self._freed = asyncio.Event()
+        self.tools = Tools(services, self.committer.commit, self._known_answers, freed=self._freed)
         self._held: dict[Claim, tuple[Work, str, asyncio.Task[None]]] = {}
         self._done_with: list[str] = []  # messages to acknowledge
-        self._freed = asyncio.Event()
+        self._leaves = False
 
     async def run(self) -> None:
         """Until cancelled; then what it holds goes back to the others."""
         try:
             async with asyncio.TaskGroup() as group:
-                for loop in (self._fetch, self._reclaim, self._renew, self.committer.run):
+                for loop in (self._fetch, self._reclaim, self._renew, self._heed, self.committer.run):
                     group.create_task(loop())
         finally:
             await self._let_go(list(self._held))
 
+    async def drain(self, patience_s: float) -> None:
+        """Take and begin nothing more; returns when what is under way is committed, or patience is at its end."""
+        self._leaves = True
+        ends = time.monotonic() + patience_s
+        for one, _, _ in self._held.values():
+            one.valve.set(is_open=False)
+        while time.monotonic() < ends and any(one.valve.is_busy for one, _, _ in self._held.values()):
+            await asyncio.sleep(DRAIN_LOOK_S)
+
+    def _room(self) -> int:
+        """Free places. Tasks that only stream take places of their own, as many again."""
+        streaming = sum(one.only_streams for one, _, _ in self._held.values())
+        beside = min(streaming, self.settings.concurrency)
+        return 0 if self._leaves else self.settings.concurrency + beside - len(self._held)
+
     async def _fetch(self) -> None:
         while True:
             await self._place()
-            free = self.settings.concurrency - len(self._held)
+            free = self._room()
             ready, self._done_with = self._done_with, []
             await patiently(lambda ready=ready: self.queue.finish(ready))  # type: ignore[misc]
             await self._start(await patiently(lambda free=free: self.queue.read(self.name, free, BLOCK_MS)))  # type: ignore[misc]
 
     async def _place(self) -> None:
         """Wait until there is room for another task."""
-        while len(self._held) >= self.settings.concurrency:
+        while self._room() <= 0:
             self._freed.clear()
             await self._freed.wait()
             await asyncio.sleep(GATHER_S)
@@ -91,8 +109,7 @@ class Worker:
         idle_ms = int(self.settings.lease_s * 1000)
         while True:
             await asyncio.sleep(self.settings.lease_s / 3)
-            count = self.settings.concurrency - len(self._held)
-            if count > 0:
+            if (count := self._room()) > 0:
                 take = lambda count=count: self.queue.reclaim(self.name, idle_ms, count)  # noqa: E731
                 await self._start(await patiently(take))
 
@@ -105,6 +122,7 @@ class Worker:
             return
         for one in await persistently(lambda: self._claim(list(by_key))):
             message = by_key.pop(one.claim.key)
+            one.valve.set(is_open=not self._leaves)
             running = asyncio.create_task(self._do(one))
             self._held[one.claim] = (one, message.id, running)
         self._done_with += [message.id for message in by_key.values()]  # done, taken, or not wanted now
@@ -172,8 +190,36 @@ class Worker:
         await self._let_go([claim for claim in held if claim not in ours and claim in self._held])
         await patiently(lambda: self.queue.renew(self.name, [id_ for _, id_, _ in self._held.values()]))
 
+    async def _heed(self) -> None:
+        """Tasks of stopped runs begin nothing new, and go back when they are quiet; those of a cancelled run at once.
+
+        Where the run is resumed meanwhile they go on.
+        """
+        while True:
+            await asyncio.sleep(HEED_S)
+            statuses = await self._statuses() if self._held else {}
+            for one, _, _ in self._held.values():
+                is_running = statuses.get(one.run_id, "running") == "running"
+                one.valve.set(is_open=is_running and not self._leaves)
+            await self._let_go(
+                [
+                    claim
+                    for claim, (one, _, _) in self._held.items()
+                    if one.valve.is_quiet or statuses.get(one.run_id) == "cancelled"
+                ]
+            )
+
+    async def _statuses(self) -> dict[str, str]:
+        ids = sorted({one.run_id for one, _, _ in self._held.values()})
+
+        async def look() -> dict[str, str]:
+            async with self.reader.connect() as c:
+                return await work.statuses(c, ids)
+
+        return await persistently(look)
+
     async def _let_go(self, claims: Sequence[Claim]) -> None:
-        """Stop working on these: lost, or their run was paused. The fence decides whether they are free."""
+        """Stop working on these: lost, quiet, or of a cancelled run. The fence decides whether they are free."""
         if not claims:
             return
         given = [self._held[claim] for claim in claims]

@@ -1,10 +1,10 @@
 """A worker as a process: `python -m services.coordinator.worker`, as many as there is work for.
 
-In: the coordinator's settings. It waits for the schema, works until SIGTERM or SIGINT, and gives back what it holds.
+In: the coordinator's settings. It waits for the schema, works until SIGTERM or SIGINT, lets what is under way end
+within a few seconds, and gives back what it holds.
 """
 
 import asyncio
-import contextlib
 import signal
 
 import uvloop
@@ -21,6 +21,9 @@ from shared import logs
 from shared.keys import load_keys
 from shared.settings import load
 
+DRAIN_S = 5.0  # a supervisor kills after eight or ten
+GIVE_BACK_S = 1.5
+
 log = logs.get(__name__)
 
 
@@ -36,19 +39,24 @@ async def wait_for_schema(engine: AsyncEngine) -> None:
         await asyncio.sleep(0.5)
 
 
-async def work_until_told(settings: CoordinatorSettings) -> None:
-    """Until SIGTERM or SIGINT."""
+async def work_until_told(settings: CoordinatorSettings, drain_s: float = DRAIN_S) -> None:
+    """Until SIGTERM or SIGINT; what is under way then has `drain_s` to end."""
     engine = connect(settings.database_url, connections=6, idle_in_transaction_s=settings.lease_s)
     queue = Queue(settings.redis_url, settings.queue_name)
     http = Http(load_keys(), settings.timeout_s)
     await wait_for_schema(engine)
     services = Services(http, settings)
-    working = asyncio.create_task(Worker(settings, engine, queue, services).run())
+    worker, told = Worker(settings, engine, queue, services), asyncio.Event()
+    working = asyncio.create_task(worker.run())
     for name in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(name, working.cancel)
+        asyncio.get_running_loop().add_signal_handler(name, told.set)
     log.info("worker_started", concurrency=settings.concurrency)
-    with contextlib.suppress(asyncio.CancelledError):
-        await working
+    await asyncio.wait([working, asyncio.create_task(told.wait())], return_when=asyncio.FIRST_COMPLETED)
+    if working.done():
+        working.result()  # it never ends by itself but by an error
+    await worker.drain(drain_s)
+    working.cancel()
+    await asyncio.wait([working], timeout=GIVE_BACK_S)  # a database that is away is not waited for
     await services.close()
     await queue.close()
     await engine.dispose()

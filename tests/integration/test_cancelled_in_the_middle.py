@@ -22,7 +22,7 @@ from tests.doubles.town import KEYS
 from tests.integration.builders import instruction, make_run
 from tests.loopback import free_port
 
-TIMES = 12
+TIMES = 8
 LONGEST_S = 0.25
 
 

@@ -118,6 +118,24 @@ async def test_an_engine_that_comes_back_with_another_model_is_recorded_as_such(
     assert bound <= Counter(door.said[1:])
 
 
+async def test_a_teacher_is_swapped_while_new_instructions_wait_for_it(
+    place: Town, second: dict[str, Any]
+) -> None:
+    run_id = await place.begin(trainings=2)
+    await place.wait(run_id, lambda run: run["phase"] == "assessing")
+    await place.set_faults({"kind": "503", "role": "teacher", "retry_after": 0.1})
+    await until_rows(place, "candidates", 1)
+    await place.wait(run_id, lambda run: bool(run["progress"].get("waiting")))
+    assert (await swap(place, run_id, endpoints={"teacher": second}))["phase"] == "augmenting"
+    assert (await place.wait_for_end(run_id))["status"] == "finished"
+    by_birth = """
+        SELECT DISTINCT i.born_in, a.model_revision FROM bindings b JOIN answers a USING (request_hash)
+        JOIN instructions i ON i.id = b.instruction_id WHERE b.role = 'teacher' ORDER BY 1
+    """
+    assert rows(place, by_birth) == [(1, revision({"base_url": place.engine_url})), (2, revision(second))]
+    assert rows(place, "SELECT count(*) FROM failures") == [(0,)]
+
+
 async def test_an_augmentor_is_swapped_from_the_next_task(place: Town, second: dict[str, Any]) -> None:
     await place.set_faults({"kind": "slow", "seconds": 0.2, "role": "augmentor"})
     run_id = await place.begin(trainings=2)

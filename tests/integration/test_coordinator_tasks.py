@@ -91,10 +91,12 @@ async def test_what_is_not_wanted_now_goes_back(engine: AsyncEngine, change: str
         assert set((await states(c)).values()) == {"todo"}
 
 
-async def test_a_paused_runs_leases_are_not_renewed(engine: AsyncEngine) -> None:
+async def test_a_paused_runs_leases_are_renewed_while_its_tasks_come_to_an_end(engine: AsyncEngine) -> None:
     async with engine.begin() as c:
         (claim,) = await tasks.claim(c, KEYS[:1], "w", 60)
         await execute(c, "UPDATE runs SET status = 'paused'")
+        assert await tasks.renew(c, [held(claim)], 60) == {claim}
+        await execute(c, "UPDATE runs SET status = 'cancelled'")
         assert await tasks.renew(c, [held(claim)], 60) == set()
         await tasks.give_back(c, [claim])
         assert (await states(c))["a"] == "todo"

@@ -222,6 +222,41 @@ async def test_a_refusal_is_unjudged_and_never_a_score() -> None:
     await assess(work("assessing", ITEM), tools(Services(lambda *_: said("s"), refuse), kept))
     verdict = kept.rows["verdicts"][0]
     assert (verdict["unjudged"], verdict["reason"], verdict["difficulty"]) == (True, "too long", None)
+    (failure,) = kept.rows["failures"]
+    assert (failure["phase"], failure["instruction_id"], failure["reason"]) == ("assessing", 1, "too long")
+
+
+async def until(found: Callable[[], object]) -> None:
+    while not found():
+        await asyncio.sleep(0)
+
+
+async def test_a_shut_task_ends_its_call_keeps_the_answer_and_begins_no_other() -> None:
+    one, kept = work("assessing", ITEM, {**ITEM, "id": 2, "text": "b?"}), Kept()
+    answers = {"a?": asyncio.Event(), "b?": asyncio.Event()}
+
+    class Slow(Services):
+        async def chat(self, *asked: Any) -> Answer:
+            self.asked.append(asked[3])
+            await answers[asked[3]].wait()
+            return said("s")
+
+    services = Slow(None, lambda: judged(teacher_score=9, student_score=3, difficulty=7 / 9))
+    doing = asyncio.create_task(assess(one, tools(services, kept)))
+    await until(lambda: len(services.asked) == 2)
+    one.valve.set(is_open=False)
+    answers["a?"].set()
+    await until(lambda: kept.rows.get("bindings"))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert (len(services.asked), one.valve.is_busy, one.valve.is_quiet) == (2, True, False)
+    answers["b?"].set()
+    await until(lambda: one.valve.is_quiet)
+    assert len(kept.rows["bindings"]) == 2
+    assert "verdicts" not in kept.rows
+    one.valve.set(is_open=True)  # resumed before it was given back
+    await doing
+    assert len(kept.rows["verdicts"]) == 2
 
 
 async def test_another_judge_is_waited_out() -> None:
@@ -240,7 +275,7 @@ def candidate(parent: int, attempt: int, text: str, reason: str | None = None) -
 
 
 async def test_augmentation_keeps_every_attempt_and_the_accepted_as_instructions() -> None:
-    services, kept = Services(), Kept()
+    services, kept = Services(lambda text, _: said(f"about {text}")), Kept()
     services.written = Augmentation(
         accepted=[candidate(1, 2, "new?")],
         rejected=[candidate(1, 1, "old?", "not novel"), candidate(2, 1, "?", "too short")],
@@ -251,7 +286,6 @@ async def test_augmentation_keeps_every_attempt_and_the_accepted_as_instructions
     )
     parents = [{**one, "task_type": "colour"} for one in (*QUESTIONS, {"id": 3, "text": "c?"})]
     await augment(work("augmenting", *parents), tools(services, kept))
-    assert kept.finished
     assert services.asked[0]["existing"] == ["old?"]
     assert [(row["parent"], row["attempt"], row["accepted"]) for row in kept.rows["candidates"]] == [
         (1, 2, True),
@@ -264,6 +298,31 @@ async def test_augmentation_keeps_every_attempt_and_the_accepted_as_instructions
     )
     assert (born["born_in"], born["parent"], born["task_type"], born["dialogue"]) == (2, 1, "colour", None)
     assert [row["instruction_id"] for row in kept.rows["failures"]] == [3]  # of which nothing was said
+    assert [row["text"] for row in kept.rows["answers"]] == ["about new?"]
+    assert [(row["role"], row["instruction_id"]) for row in kept.rows["bindings"]] == [
+        ("teacher", born["id"])
+    ]
+
+
+async def test_what_an_augmentation_left_unanswered_is_answered_and_nothing_else_is_asked() -> None:
+    """The worker before died between the new instructions and the teacher's answers."""
+    one, services, kept = work("augmenting"), Services(lambda text, _: said("yes")), Kept()
+    one.born = [{"id": 7, "text": "new?"}]
+    await augment(one, tools(services, kept))
+    assert [asked["text"] for asked in services.asked] == ["new?"]
+    assert [row["instruction_id"] for row in kept.rows["bindings"]] == [7]
+    assert one.only_streams
+
+
+async def test_a_new_instruction_that_the_teacher_refuses_fails_in_the_teaching_of_its_iteration() -> None:
+    def refuse(*_: object) -> Answer:
+        raise ItemFailed("no")
+
+    one, kept = work("augmenting"), Kept()
+    one.born = [{"id": 7, "text": "new?"}]
+    await augment(one, tools(Services(refuse), kept))
+    (failure,) = kept.rows["failures"]
+    assert (failure["iteration"], failure["phase"], failure["instruction_id"]) == (2, "teaching", 7)
 
 
 async def test_a_refused_augmentation_fails_for_the_image() -> None:

@@ -132,7 +132,8 @@ class Held:
 async def renew(c: AsyncConnection, held: Sequence[Held], lease_s: float) -> set[Claim]:
     """Longer leases, and the notes of what is waited for. Claims that do not come back are no longer ours.
 
-    Nor is one whose task waits while the run's engines have changed: it might wait for ever for an engine
+    A run that is paused keeps its tasks until what is under way is committed; a cancelled one loses them at once.
+    Nor is one ours whose task waits while the run's engines have changed: it might wait for ever for an engine
     that was swapped because it died.
     """
     rows = await fetch(
@@ -143,7 +144,7 @@ async def renew(c: AsyncConnection, held: Sequence[Held], lease_s: float) -> set
             attempt bigint, note text, served_by jsonb), runs r, iterations i
         WHERE (t.run_id, t.iteration, t.phase, t.image, t.attempt)
                 = (k.run_id, k.iteration, k.phase, k.image, k.attempt)
-            AND t.state = 'leased' AND r.id = t.run_id AND r.status = 'running'
+            AND t.state = 'leased' AND r.id = t.run_id AND r.status <> 'cancelled'
             AND i.run_id = t.run_id AND i.number = t.iteration
             AND (k.note IS NULL OR k.served_by = jsonb_build_object('engines', r.engines, 'judge', i.judge))
         RETURNING t.run_id, t.iteration, t.phase, t.image, t.attempt

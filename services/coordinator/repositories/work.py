@@ -43,16 +43,17 @@ EVALUATING = f"""
     LEFT JOIN evaluation_answers e ON e.run_id = :run_id AND e.iteration = :iteration AND e.item_id = i.id
     WHERE e.run_id IS NULL AND {UNFAILED.format(phase="evaluating")}
 """
-LACKING = {
-    phase: f"SELECT i.image {rest}"
-    for phase, rest in {
-        "teaching": TEACHING,
-        "assessing": ASSESSING,
-        "augmenting": AUGMENTING,
-        "evaluating": EVALUATING,
-    }.items()
+OPEN = {
+    "teaching": TEACHING,
+    "assessing": ASSESSING,
+    "augmenting": AUGMENTING,
+    "evaluating": EVALUATING,
 }
-NUM_LACKING = {phase: f"SELECT count(*) AS num {query[14:]}" for phase, query in LACKING.items()}
+LACKING = {phase: f"SELECT i.image {rest}" for phase, rest in OPEN.items()}
+# an augmentation is done with its new instructions' answers
+BORN = TEACHING.replace(":iteration", "CAST(:iteration AS bigint) + 1")
+LACKING["augmenting"] += f" UNION ALL SELECT i.image {BORN}"
+NUM_LACKING = {phase: f"SELECT count(*) AS num {rest}" for phase, rest in OPEN.items()}
 TOTAL = {
     "teaching": "SELECT tuning_pool AS num FROM iterations WHERE run_id = :run_id AND number = :iteration",
     "assessing": "SELECT cache_pool AS num FROM iterations WHERE run_id = :run_id AND number = :iteration",
@@ -162,6 +163,12 @@ async def existing_texts(
         iteration=iteration,
         images=list(images),
     )
+
+
+async def statuses(c: AsyncConnection, run_ids: Sequence[str]) -> dict[str, str]:
+    """The status of each run."""
+    rows = await fetch(c, "SELECT id, status FROM runs WHERE id = ANY(:ids)", ids=list(run_ids))
+    return {row["id"]: row["status"] for row in rows}
 
 
 async def known_answers(c: AsyncConnection, hashes: Sequence[str]) -> dict[str, JsonObject]:

@@ -25,6 +25,7 @@ async def assess(work: Work, tools: Tools) -> None:
 async def _assess_one(
     work: Work, tools: Tools, item: JsonObject, asked: Request, known: dict[str, JsonObject]
 ) -> None:
+    failures: list[JsonObject] = []
     try:
         text = item["student_answer"]
         if text is None:
@@ -35,8 +36,9 @@ async def _assess_one(
             verdict = _row((await _judge(work, tools, item, text)).model_dump())
     except ItemFailed as error:
         verdict = {**UNJUDGED, "reason": error.message[:2000]}
+        failures = [work.failure(item["id"], error.message, 1)]
     key = {"run_id": work.run_id, "iteration": work.iteration, "instruction_id": item["id"]}
-    await tools.keep(work, {"verdicts": [{**key, **verdict}]})
+    await tools.keep(work, {"verdicts": [{**key, **verdict}], "failures": failures})
 
 
 async def _bound_answer(

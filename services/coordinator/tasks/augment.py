@@ -1,14 +1,27 @@
-"""Augmentation: new instructions from all selected parents of one image, kept in one transaction (step 6)."""
+"""Augmentation: new instructions from all selected parents of one image, kept in one transaction (step 6).
+
+Then the teacher's answers to them, image by image: they need not wait for the next iteration to begin.
+"""
 
 from services.coordinator.outgoing import ItemFailed
+from services.coordinator.tasks.teach import answer_all
 from services.coordinator.tasks.work import Tools, Work
 from shared.identity import augmented_instruction_id, request_seed
 from shared.types import Augmentation, AugmentationRequest, Candidate, JsonObject, Parent
 
 
 async def augment(work: Work, tools: Tools) -> None:
+    born = [*work.born, *await _write_new(work, tools)]
+    if born:
+        work.only_streams = True
+        tools.freed.set()  # other augmentations do not wait for these answers
+        await answer_all(work, tools, born)
+
+
+async def _write_new(work: Work, tools: Tools) -> list[JsonObject]:
+    """The new instructions of the image, when they are kept."""
     if not work.items:
-        return
+        return []
     asked = AugmentationRequest(
         image=work.image,
         parents=[
@@ -21,10 +34,12 @@ async def augment(work: Work, tools: Tools) -> None:
     try:
         result = await tools.ask(work, "augmentor", lambda: tools.services.augment(asked, engine))
     except ItemFailed as error:
-        await tools.keep(work, {"failures": [work.failure(0, error.message, 1)]}, finish=True)
-        return
+        await tools.keep(work, {"failures": [work.failure(0, error.message, 1)]})
+        return []
     work.note_call("augmentor", result.revision, result.usage, items=len(asked.parents))
-    await tools.keep(work, _rows(work, result), finish=True)
+    rows = _rows(work, result)
+    await tools.keep(work, rows)
+    return rows["instructions"]
 
 
 def _rows(work: Work, result: Augmentation) -> dict[str, list[JsonObject]]:

@@ -30,9 +30,10 @@ async def load_work(c: AsyncConnection, claims: Sequence[Claim]) -> list[Work]:
         items = await work.assessing_inputs(*where, images, checkpoint=checkpoint, judge=judge)
     else:
         items = await work.inputs(*where, key.phase, images)
-    texts: list[JsonObject] = []
+    texts, born = list[JsonObject](), list[JsonObject]()
     if key.phase == "augmenting":
         texts = await work.existing_texts(c, key.run_id, key.iteration, images)
+        born = await work.inputs(c, key.run_id, key.iteration + 1, "teaching", images)
     engines = {role: EngineSpec.model_validate(spec) for role, spec in run["engines"].items()}
     return [
         Work(
@@ -42,8 +43,13 @@ async def load_work(c: AsyncConnection, claims: Sequence[Claim]) -> list[Work]:
             checkpoint,
             iteration["judge"] or {},
             {"engines": run["engines"], "judge": iteration["judge"]},
-            [item for item in items if item["image"] == claim.key.image],
-            [text["text"] for text in texts if text["image"] == claim.key.image],
+            _of(claim, items),
+            [text["text"] for text in _of(claim, texts)],
+            _of(claim, born),
         )
         for claim in claims
     ]
+
+
+def _of(claim: Claim, rows: Sequence[JsonObject]) -> list[JsonObject]:
+    return [row for row in rows if row["image"] == claim.key.image]

@@ -1,6 +1,10 @@
-"""Teaching: the teacher answers every instruction of one image that it has not answered yet (step 2)."""
+"""Teaching: the teacher answers every instruction of one image that it has not answered yet (step 2).
+
+The tuning pool's in its phase; those that an augmentation has just brought forth, in the same task.
+"""
 
 import asyncio
+from collections.abc import Sequence
 
 from services.coordinator.clients import Answer
 from services.coordinator.outgoing import ItemFailed
@@ -11,9 +15,14 @@ ATTEMPTS = 2  # the second at double length
 
 
 async def teach(work: Work, tools: Tools) -> None:
+    await answer_all(work, tools, work.items)
+
+
+async def answer_all(work: Work, tools: Tools, items: Sequence[JsonObject]) -> None:
+    """Each answer is kept as it comes; one that cannot be had is a failure of its own."""
     engine = work.engines.get("teacher")
     identity = await tools.ask(work, "teacher", lambda: tools.services.identity("teacher", engine))
-    asked = {item["id"]: _requests(work, identity, item) for item in work.items}
+    asked = {item["id"]: _requests(work, identity, item) for item in items}
     known = await tools.known_answers([one.hash for requests in asked.values() for one in requests])
     async with asyncio.TaskGroup() as group:
         for instruction_id, requests in asked.items():
@@ -32,8 +41,7 @@ async def _teach_one(
         try:
             finish_reason, rows = await _answer(work, tools, asked, known, attempt)
         except ItemFailed as error:
-            failure = work.failure(instruction_id, error.message, attempt)
-            await tools.keep(work, {"failures": [failure]})
+            await tools.keep(work, {"failures": [_failure(work, instruction_id, error.message, attempt)]})
             return
         if finish_reason == "stop":
             binding = {
@@ -48,7 +56,14 @@ async def _teach_one(
         await tools.keep(work, {"answers": rows})
     limit = requests[-1].sampling["max_tokens"]
     reason = f"the answer did not end within {limit} tokens (finish reason {finish_reason})"
-    await tools.keep(work, {"failures": [work.failure(instruction_id, reason, ATTEMPTS)]})
+    await tools.keep(work, {"failures": [_failure(work, instruction_id, reason, ATTEMPTS)]})
+
+
+def _failure(work: Work, instruction_id: int, reason: str, attempts: int) -> JsonObject:
+    """In the teaching of the iteration that would train on it, whichever phase asked."""
+    born_in = work.iteration + (work.claim.key.phase == "augmenting")
+    said = work.failure(instruction_id, reason, attempts)
+    return {**said, "iteration": born_in, "phase": "teaching"}
 
 
 async def _answer(

@@ -14,6 +14,7 @@ from services.coordinator.outgoing import ItemFailed, Unreadable, Waiting
 from services.coordinator.repositories.tasks import Claim
 from services.coordinator.run_config import RunConfig
 from services.coordinator.tasks.pace import Pace
+from services.coordinator.tasks.valve import Shut, Valve
 from shared.errors import ComdError
 from shared.identity import request_hash, request_seed
 from shared.types import EngineSpec, JsonObject, Role, RoleIdentity, Sampling, Usage
@@ -40,9 +41,12 @@ class Work:
     served_by: JsonObject  # the engines and the judge as they are stored
     items: list[JsonObject]
     texts: list[str] = field(default_factory=list)
+    born: list[JsonObject] = field(default_factory=list)  # new instructions without the teacher's answer
     note: str | None = None  # what it waits for
     calls: list[JsonObject] = field(default_factory=list)  # that were made and are not written down yet
     num_calls: int = 0
+    only_streams: bool = False  # its own phase's results are kept; the teacher's answers are still to come
+    valve: Valve = field(default_factory=Valve)
 
     @property
     def run_id(self) -> str:
@@ -82,19 +86,27 @@ class Tools:
     commit: Callable[..., Awaitable[None]]
     known_answers: Callable[[Sequence[str]], Awaitable[dict[str, JsonObject]]]
     paces: dict[tuple[str, EngineSpec | None], Pace] = field(default_factory=dict)
+    freed: asyncio.Event = field(default_factory=asyncio.Event)  # set where the worker may take another task
 
     async def ask(self, work: Work, service: str, call: Callable[[], Awaitable[Result]]) -> Result:
-        """The service's reply. Waits for ever where nobody can answer; ItemFailed where it is of no use."""
+        """The service's reply. Waits for ever where nobody can answer; ItemFailed where it is of no use.
+
+        A task whose valve is shut begins no call, and waits too.
+        """
         if (key := (service, work.engines.get(service))) not in self.paces:
             self.paces[key] = Pace()
         pace = self.paces[key]
         unreadable, number = 0, pace.number()
         while True:
+            await work.valve.opening()
             try:
                 async with pace.turn(number):
-                    reply = await call()
+                    with work.valve.call():
+                        reply = await call()
                 work.note = None
                 return reply
+            except Shut:
+                continue
             except Waiting as error:
                 work.note = None if error.cause == "busy" and not pace.lasting else error.message
                 if error.cause == "other":
@@ -106,7 +118,8 @@ class Tools:
 
     async def keep(self, work: Work, rows: Rows, *, finish: bool = False) -> None:
         """Commit rows of the task, and the calls that were made for it."""
-        await self.commit(work.claim, {**rows, "calls": work.take_calls()}, finish=finish)
+        with work.valve.commit():
+            await self.commit(work.claim, {**rows, "calls": work.take_calls()}, finish=finish)
 
 
 @dataclass(frozen=True)
