@@ -52,16 +52,24 @@ async def drive(
     """For ever: wait to lead, lead, and wait again when the lead is lost."""
     while True:
         try:
-            async with leadership(engine) as (leader, lock), asyncio.TaskGroup() as group:
-                await _announce(leader)
-                group.create_task(heartbeat(lock))
-                group.create_task(_lead(Office(leader, queue, services, trainer, settings)))
+            # in a task of its own: a group of tasks that fails leaves the mark of a cancellation on its task for ever
+            await asyncio.create_task(_lead_once(settings, engine, queue, services, trainer))
         except* (LeadershipLost, SQLAlchemyError) as lost:
             log.warning("leadership_lost", reason=str(lost.exceptions[0])[:300])
         except* Exception as unexpected:
             log.error("driver_failed", exc_info=unexpected)
         end_if_cancelled()  # a group of tasks that ends with errors has swallowed it
         await asyncio.sleep(ELECTION_PAUSE_S)
+
+
+async def _lead_once(
+    settings: CoordinatorSettings, engine: AsyncEngine, queue: Queue, services: Services, trainer: Trainer
+) -> None:
+    """Wait for the lead, and lead until it is lost."""
+    async with leadership(engine) as (leader, lock), asyncio.TaskGroup() as group:
+        await _announce(leader)
+        group.create_task(heartbeat(lock))
+        group.create_task(_lead(Office(leader, queue, services, trainer, settings)))
 
 
 async def _announce(leader: Leader) -> None:

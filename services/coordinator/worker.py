@@ -42,7 +42,8 @@ async def wait_for_schema(engine: AsyncEngine) -> None:
 
 async def work_until_told(settings: CoordinatorSettings, drain_s: float = DRAIN_S) -> None:
     """Until SIGTERM or SIGINT; what is under way then has `drain_s` to end."""
-    engine = connect(settings.database_url, connections=6, idle_in_transaction_s=settings.lease_s)
+    # well below a lease: until then a stopped worker's locks keep the others from renewing theirs
+    engine = connect(settings.database_url, connections=6, idle_in_transaction_s=settings.lease_s / 3)
     queue = Queue(settings.redis_url, settings.queue_name)
     keys = load_keys()
     http = Http(keys, settings.timeout_s)
