@@ -68,7 +68,7 @@ def create_coordinator_app(settings: CoordinatorSettings, keys: Keys) -> FastAPI
 async def _database_error(request: Request, error: Exception) -> JSONResponse:
     """A database that is away is waited for; anything else is our mistake."""
     if is_passing(error):
-        away = EngineUnavailable("the database cannot be reached just now", code="database_unavailable")
+        away = EngineUnavailable("the database cannot be used just now", code="database_unavailable")
         return JSONResponse(away.body(), away.status, headers=away.headers)
     log.error("query_failed", path=request.url.path, exc_info=error)
     wrong = ComdError("something went wrong inside the service; its log has the details")

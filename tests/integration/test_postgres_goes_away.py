@@ -1,10 +1,12 @@
-"""A town's run while its Postgres is stopped, killed and restarted: it goes on by itself, with the same result."""
+"""A town's run while its Postgres is stopped, killed and out of disk: it goes on by itself, and nothing has failed."""
 
 import asyncio
+import contextlib
 import signal
+import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -16,6 +18,7 @@ from tests.doubles.town import Town, town
 
 BACK_WITHIN_S = 30.0
 NUM_PICTURES = 12
+DISK_MB = 200
 
 
 class OwnPostgres:
@@ -45,16 +48,33 @@ class OwnPostgres:
 
 
 @pytest.fixture
-def postgres() -> Iterator[OwnPostgres]:
-    with tempfile.TemporaryDirectory(prefix="comd-own-") as folder:
-        Path(folder).chmod(0o755)  # Postgres may run as another user
-        server = OwnPostgres(Path(folder))
-        server.start()
-        migrate(server.url)
-        yield server
-        server.child.ask_to_stop()
-        server.child.wait_or_kill()
-        forget_sockets(server.data)
+def folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="comd-own-") as path:
+        Path(path).chmod(0o755)  # Postgres may run as another user
+        yield Path(path)
+
+
+@pytest.fixture
+def small_disk(folder: Path) -> Iterator[Path]:
+    """A file system of its own for the server's data, small enough to be filled."""
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m,mode=755", "tmpfs", str(folder)], capture_output=True
+    )
+    if mounted.returncode != 0:
+        pytest.skip(f"mounting a tmpfs needs root and the right to mount: {mounted.stderr.decode().strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture
+def postgres(folder: Path) -> Iterator[OwnPostgres]:
+    server = OwnPostgres(folder)
+    server.start()
+    migrate(server.url)
+    yield server
+    server.child.ask_to_stop()
+    server.child.wait_or_kill()
+    forget_sockets(server.data)
 
 
 @pytest.fixture
@@ -77,6 +97,43 @@ async def until_more(postgres: OwnPostgres, table: str, than: int, within_s: flo
         assert time.monotonic() - started < within_s, f"no more rows of {table} within {within_s} s"
         await asyncio.sleep(0.05)
     return time.monotonic() - started
+
+
+@pytest.fixture
+def full(small_disk: Path, postgres: OwnPostgres) -> Callable[[], Path]:
+    """Fills the disk under the server, to the last byte; the file to delete again."""
+
+    def fill() -> Path:
+        filler = small_disk / "filler"
+        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(b"\0" * 65536)
+        return filler
+
+    return fill
+
+
+async def test_a_full_disk_is_waited_for(
+    full: Callable[[], Path], place: Town, postgres: OwnPostgres
+) -> None:
+    await place.set_faults({"kind": "slow", "seconds": 0.2})
+    run_id = await place.begin(trainings=2)
+    await until_more(postgres, "bindings", 3)
+    filler = await asyncio.to_thread(full)
+    with psycopg.connect(postgres.url, autocommit=True) as connection, pytest.raises(psycopg.Error) as said:
+        connection.execute(
+            "CREATE TABLE big AS SELECT repeat(n::text, 500) FROM generate_series(1, 100000) n"
+        )
+    assert said.value.sqlstate in {"53100", "57P03", None}  # refused, or the server went down over its log
+    await asyncio.sleep(2)
+    filler.unlink()
+    if postgres.child.exit_status is not None:
+        await asyncio.to_thread(postgres.start)
+    await place.set_faults()
+    run = await place.wait_for_end(run_id)
+    assert (run["status"], run["reason"]) == ("finished", None)
+    assert count(postgres, "failures") == 0
+    assert count(postgres, "tasks WHERE errors > 0") == 0
 
 
 async def test_a_server_that_is_stopped_and_killed_is_waited_for(place: Town, postgres: OwnPostgres) -> None:
