@@ -16,7 +16,9 @@ from tests.doubles.town import Town, town
 
 @pytest.fixture
 async def place(tmp_path: Path, postgres_url: str, redis_url: str) -> AsyncIterator[Town]:
-    async with town(tmp_path, postgres_url, redis_url, num_pictures=12, num_workers=2, concurrency=2) as place:
+    async with town(
+        tmp_path, postgres_url, redis_url, num_pictures=12, num_workers=2, concurrency=2
+    ) as place:
         yield place
 
 
