@@ -16,6 +16,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from services.coordinator.cancellation import end_if_cancelled
 from shared import logs
 from shared.errors import ConfigError
 
@@ -133,6 +134,7 @@ async def persistently(action: Callable[[], Awaitable[Result]]) -> Result:
         except (SQLAlchemyError, psycopg.Error) as error:
             if not is_passing(error):
                 raise
+            end_if_cancelled()  # the error of a rollback can take the place of a cancellation
             log.warning("database_away", reason=str(getattr(error, "orig", error))[:200], retry_in_s=pause_s)
         await asyncio.sleep(pause_s * random.uniform(0.7, 1.3))  # not all that wait at once
         pause_s = min(pause_s * 2, LONGEST_PAUSE_S)

@@ -10,6 +10,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.coordinator.cancellation import end_if_cancelled
 from services.coordinator.clients import Services
 from services.coordinator.database import is_passing
 from services.coordinator.leadership import LeadershipLost, heartbeat, leadership
@@ -18,7 +19,7 @@ from services.coordinator.phases.drive import Drive, Office, Outcome, RunFailed
 from services.coordinator.phases.selecting import selecting
 from services.coordinator.phases.tasked import assessing, augmenting, evaluating, teaching
 from services.coordinator.phases.training import pretraining, training
-from services.coordinator.queue import Queue, end_if_cancelled, patiently
+from services.coordinator.queue import Queue, patiently
 from services.coordinator.repositories import iterations, planning, pools, runs
 from services.coordinator.settings import CoordinatorSettings
 from services.coordinator.states import RESTING, Phase, first_phase, next_phase

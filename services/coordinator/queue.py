@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
+from services.coordinator.cancellation import end_if_cancelled
 from shared import logs
 
 GROUP = "workers"
@@ -113,13 +114,6 @@ class Queue:
 def _messages(entries: Any) -> list[Message]:
     flat = entries[0] if entries and isinstance(entries[0], list) else entries
     return [Message(id_.decode(), fields[FIELD.encode()]) for id_, fields in flat if fields]
-
-
-def end_if_cancelled() -> None:
-    """The client can lose a cancellation that comes in the middle of a command; its caller would go on for ever."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
 
 
 async def patiently(call: Callable[[], Awaitable[Result]]) -> Result:

@@ -9,29 +9,24 @@ import secrets
 import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from itertools import groupby
 
 import orjson
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.coordinator.clients import Services
 from services.coordinator.committer import ClaimLost, Committer
-from services.coordinator.database import Reader, persistently
+from services.coordinator.ledger import Ledger
 from services.coordinator.purse import Purse
 from services.coordinator.queue import Message, Queue, patiently
-from services.coordinator.repositories import tasks, usage, work
-from services.coordinator.repositories.rows import insert
 from services.coordinator.repositories.tasks import Claim, Held, TaskKey
 from services.coordinator.settings import CoordinatorSettings
 from services.coordinator.tasks.assess import assess
 from services.coordinator.tasks.augment import augment
 from services.coordinator.tasks.evaluate import evaluate
-from services.coordinator.tasks.loading import load_work
 from services.coordinator.tasks.teach import teach
 from services.coordinator.tasks.work import IdentityChanged, Tools, Work
 from shared import logs
 from shared.masking import mask
-from shared.types import JsonObject
 
 TASKS: dict[str, Callable[[Work, Tools], Awaitable[None]]] = {
     "teaching": teach,
@@ -39,7 +34,6 @@ TASKS: dict[str, Callable[[Work, Tools], Awaitable[None]]] = {
     "augmenting": augment,
     "evaluating": evaluate,
 }
-ERRORS_ALLOWED = 3  # unexpected ends of one task, before it counts as failed
 GATHER_S = 0.01  # free places wait so long for others, so that tasks are claimed in batches
 BLOCK_MS = 500
 NOTES_S = 1.0
@@ -54,13 +48,13 @@ class Worker:
     """The life of one worker: its connections, and the tasks that it holds."""
 
     def __init__(self, settings: CoordinatorSettings, engine: AsyncEngine, queue: Queue, services: Services):
-        self.settings, self.engine, self.queue = settings, engine, queue
-        self.reader = Reader(engine)
+        self.settings, self.queue = settings, queue
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        self.ledger = Ledger(engine, self.name, settings.lease_s)
         self.committer = Committer(engine)
         self.purse = Purse(engine)
         self._freed = asyncio.Event()
-        self.tools = Tools(services, self.committer.commit, self._known_answers, freed=self._freed)
+        self.tools = Tools(services, self.committer.commit, self.ledger.known_answers, freed=self._freed)
         self._held: dict[Claim, tuple[Work, str, asyncio.Task[None]]] = {}
         self._done_with: list[str] = []  # messages to acknowledge
         self._leaves = False
@@ -120,20 +114,12 @@ class Worker:
         self._done_with += [message.id for message in messages if message.id not in kept]
         if not by_key:
             return
-        for one in await persistently(lambda: self._claim(list(by_key))):
+        for one in await self.ledger.claim(list(by_key)):
             message = by_key.pop(one.claim.key)
             one.valve.set(is_open=not self._leaves)
             running = asyncio.create_task(self._do(one))
             self._held[one.claim] = (one, message.id, running)
         self._done_with += [message.id for message in by_key.values()]  # done, taken, or not wanted now
-
-    async def _claim(self, keys: Sequence[TaskKey]) -> list[Work]:
-        async with self.engine.begin() as c:
-            claims = sorted(await tasks.claim(c, keys, self.name, self.settings.lease_s), key=_phase_of)
-            found: list[Work] = []
-            for _, group in groupby(claims, key=_phase_of):
-                found += await load_work(c, list(group))
-            return found
 
     async def _do(self, one: Work) -> None:
         try:
@@ -144,7 +130,7 @@ class Worker:
             raise
         except BaseException as error:
             if _is_only(IdentityChanged, error):
-                await self._give_back([one])
+                await self.ledger.give_back([one])
             elif not _is_only(ClaimLost, error):
                 await self._count_error(one, error)
         finally:
@@ -153,17 +139,8 @@ class Worker:
             self._freed.set()
 
     async def _count_error(self, one: Work, error: BaseException) -> None:
-        """An unexpected end: the task goes to somebody else, and fails for good after a few."""
         log.error("task_failed", run_id=one.run_id, task=one.claim.key.as_json(), exc_info=error)
-        reason, calls = mask(f"{type(error).__name__}: {error}")[:500], one.take_calls()
-
-        async def count() -> None:
-            async with self.engine.begin() as c:
-                if await tasks.count_error(c, one.claim, reason, ERRORS_ALLOWED):
-                    await insert(c, "failures", [one.failure(0, reason, ERRORS_ALLOWED)])
-                await usage.record(c, calls)
-
-        await persistently(count)
+        await self.ledger.count_error(one, mask(f"{type(error).__name__}: {error}")[:500])
 
     async def _renew(self) -> None:
         """Signs of life every third of a lease, and at once where a task has come to wait for something."""
@@ -180,13 +157,7 @@ class Worker:
 
     async def _renew_once(self, held: dict[Claim, str | None]) -> None:
         claims = [Held(claim, note, self._held[claim][0].served_by) for claim, note in held.items()]
-        claims.sort(key=_key_of)
-
-        async def renew() -> set[Claim]:
-            async with self.engine.begin() as c:
-                return await tasks.renew(c, claims, self.settings.lease_s)
-
-        ours = await persistently(renew)
+        ours = await self.ledger.renew(claims)
         await self._let_go([claim for claim in held if claim not in ours and claim in self._held])
         await patiently(lambda: self.queue.renew(self.name, [id_ for _, id_, _ in self._held.values()]))
 
@@ -197,7 +168,8 @@ class Worker:
         """
         while True:
             await asyncio.sleep(HEED_S)
-            statuses = await self._statuses() if self._held else {}
+            run_ids = sorted({one.run_id for one, _, _ in self._held.values()})
+            statuses = await self.ledger.statuses(run_ids) if run_ids else {}
             for one, _, _ in self._held.values():
                 is_running = statuses.get(one.run_id, "running") == "running"
                 one.valve.set(is_open=is_running and not self._leaves)
@@ -209,15 +181,6 @@ class Worker:
                 ]
             )
 
-    async def _statuses(self) -> dict[str, str]:
-        ids = sorted({one.run_id for one, _, _ in self._held.values()})
-
-        async def look() -> dict[str, str]:
-            async with self.reader.connect() as c:
-                return await work.statuses(c, ids)
-
-        return await persistently(look)
-
     async def _let_go(self, claims: Sequence[Claim]) -> None:
         """Stop working on these: lost, quiet, or of a cancelled run. The fence decides whether they are free."""
         if not claims:
@@ -227,25 +190,7 @@ class Worker:
             running.cancel()
         # their connections are back in the pool before it is closed
         await asyncio.wait([running for _, _, running in given], timeout=CANCELLED_WITHIN_S)
-        await self._give_back([one for one, _, _ in given])
-
-    async def _give_back(self, given: Sequence[Work]) -> None:
-        """To be done by somebody else; the calls that were made for them count."""
-        claims, calls = [one.claim for one in given], [call for one in given for call in one.take_calls()]
-
-        async def give_back() -> None:
-            async with self.engine.begin() as c:
-                await tasks.give_back(c, claims)
-                await usage.record(c, calls)
-
-        await persistently(give_back)
-
-    async def _known_answers(self, hashes: Sequence[str]) -> dict[str, JsonObject]:
-        async def look() -> dict[str, JsonObject]:
-            async with self.reader.connect() as c:
-                return await work.known_answers(c, hashes)
-
-        return await persistently(look)
+        await self.ledger.give_back([one for one, _, _ in given])
 
 
 def _key(message: Message) -> TaskKey | None:
@@ -254,14 +199,6 @@ def _key(message: Message) -> TaskKey | None:
     except (orjson.JSONDecodeError, TypeError):
         log.warning("unknown_message", payload=message.payload[:200])
         return None
-
-
-def _phase_of(claim: Claim) -> tuple[str, int, str]:
-    return claim.key.run_id, claim.key.iteration, claim.key.phase
-
-
-def _key_of(held: Held) -> tuple[TaskKey, int]:
-    return held.claim.key, held.claim.attempt
 
 
 def _is_only(kind: type[Exception], error: BaseException) -> bool:

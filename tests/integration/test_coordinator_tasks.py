@@ -159,8 +159,9 @@ async def test_group_commit_writes_ours_and_drops_the_rest(engine: AsyncEngine) 
 
 
 async def test_a_new_leader_takes_the_pen_from_the_old(engine: AsyncEngine) -> None:
-    async with leadership(engine) as (first, _), first.transaction() as c:
-        await scalar(c, "SELECT 1")
+    async with leadership(engine) as (first, lock), first.transaction() as c:
+        assert await scalar(lock, "SHOW idle_session_timeout") == "10s"
+        assert await scalar(c, "SHOW idle_in_transaction_session_timeout") == "10s"
     async with leadership(engine) as (second, _):
         assert second.epoch == first.epoch + 1
         with pytest.raises(LeadershipLost, match="epoch 1 is over"):

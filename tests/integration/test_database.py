@@ -26,7 +26,19 @@ async def test_a_lost_server_is_told_from_a_wrong_query(postgres_url: str) -> No
 
 async def test_what_passes_by_itself_is_told_by_its_sqlstate(postgres_url: str) -> None:
     """Each error is raised by the server itself."""
-    waited_for = ("08006", "25006", "25P03", "40001", "40P01", "53100", "53300", "55P03", "57P01", "58030")
+    waited_for = (
+        "08006",
+        "25006",
+        "25P03",
+        "40001",
+        "40P01",
+        "53100",
+        "53300",
+        "55P03",
+        "57P01",
+        "57P03",
+        "58030",
+    )
     for_good = ("22P02", "23505", "25P02", "3D000", "42P01", "57P04", "XX001", "P0001")
     engine = connect(postgres_url)
     for state in (*waited_for, *for_good):
@@ -64,3 +76,28 @@ async def test_a_read_only_server_is_left_for_whoever_stands_behind_its_address(
     async with asyncio.timeout(10):
         await persistently(write)
     await engine.dispose()
+
+
+async def test_a_silent_transaction_loses_its_locks_and_its_client_asks_again(postgres_url: str) -> None:
+    """A worker that was stopped in the middle of a commit holds nobody up."""
+    stopped, other = connect(postgres_url, idle_in_transaction_s=0.2), connect(postgres_url)
+    async with other.begin() as c:
+        await execute(c, "CREATE TABLE sums (total bigint)")
+        await execute(c, "INSERT INTO sums VALUES (0)")
+    times = 0
+
+    async def add() -> None:
+        nonlocal times
+        times += 1
+        async with stopped.begin() as c:
+            await execute(c, "UPDATE sums SET total = total + 1")
+            if times == 1:
+                async with asyncio.timeout(5), other.begin() as unhindered:
+                    await execute(unhindered, "UPDATE sums SET total = total + 10")
+            await execute(c, "UPDATE sums SET total = total + 1")
+
+    await persistently(add)
+    async with other.connect() as c:
+        assert (times, await scalar(c, "SELECT total FROM sums")) == (2, 12)
+    await stopped.dispose()
+    await other.dispose()

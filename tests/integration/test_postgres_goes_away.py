@@ -113,18 +113,28 @@ def full(small_disk: Path, postgres: OwnPostgres) -> Callable[[], Path]:
     return fill
 
 
-async def test_a_full_disk_is_waited_for(
-    full: Callable[[], Path], place: Town, postgres: OwnPostgres
+@pytest.fixture
+async def with_long_leases(tmp_path: Path, postgres: OwnPostgres, redis_url: str) -> AsyncIterator[Town]:
+    async with town(tmp_path, postgres.url, redis_url, NUM_PICTURES, concurrency=4, lease_s=20) as place:
+        yield place
+
+
+async def test_a_full_disk_is_waited_for_and_what_came_meanwhile_is_kept(
+    full: Callable[[], Path], postgres: OwnPostgres, with_long_leases: Town
 ) -> None:
+    place = with_long_leases
     await place.set_faults({"kind": "slow", "seconds": 0.2})
     run_id = await place.begin(trainings=2)
     await until_more(postgres, "bindings", 3)
     filler = await asyncio.to_thread(full)
-    with psycopg.connect(postgres.url, autocommit=True) as connection, pytest.raises(psycopg.Error) as said:
+    with (
+        psycopg.connect(postgres.url, autocommit=True) as connection,
+        pytest.raises(psycopg.Error) as refused,
+    ):
         connection.execute(
             "CREATE TABLE big AS SELECT repeat(n::text, 500) FROM generate_series(1, 100000) n"
         )
-    assert said.value.sqlstate in {"53100", "57P03", None}  # refused, or the server went down over its log
+    assert refused.value.sqlstate in {"53100", "57P03", None}  # refused, or the server went down over its log
     await asyncio.sleep(2)
     filler.unlink()
     if postgres.child.exit_status is not None:
@@ -134,6 +144,8 @@ async def test_a_full_disk_is_waited_for(
     assert (run["status"], run["reason"]) == ("finished", None)
     assert count(postgres, "failures") == 0
     assert count(postgres, "tasks WHERE errors > 0") == 0
+    said = (await place.http.get(f"{place.engine_url}/scripted/calls")).json()
+    assert said["repeated"] == 0
 
 
 async def test_a_server_that_is_stopped_and_killed_is_waited_for(place: Town, postgres: OwnPostgres) -> None:
