@@ -32,7 +32,7 @@ CALLS = {
     "assessing": 3 * QUESTIONS,
 }  # of the engine, of each picture: the judge is asked twice
 SMALL = 20
-PEER_ROWS = (64, 576)
+PEER_ROWS = (64, 320)
 PEERS = {"curator": ["bespokelabs-curator==0.1.31"], "distilabel": ["distilabel[openai]==1.5.3", "requests"]}
 ALONE = {"curator"}  # its requirements do not go together with ours
 
@@ -104,6 +104,9 @@ def turns(here: World, system: System, options: argparse.Namespace) -> dict[str,
         bare.turn("image", options.calls)
         return bare.ms["image"][-1]
 
+    def peer(name: str, python: Path) -> Callable[[int], float]:
+        return lambda _: peer_turn(python, name, here.engine, bodies)
+
     found: dict[str, Callable[[int], Any]] = {
         "CoMD": lambda number: system_turn(system, number, options.size),
         BARE: aiohttp,
@@ -111,17 +114,18 @@ def turns(here: World, system: System, options: argparse.Namespace) -> dict[str,
     for name in PEERS if options.peers else ():
         python = python_with(options.peers.absolute() / name, PEERS[name], alone=name in ALONE)
         if isinstance(python, Path):
-            found[name] = lambda _, python=python, name=name: peer_turn(python, name, here.engine, bodies)
+            found[name] = peer(name, python)
         else:
             print(f"without {name}: {python}", flush=True)
     return found
 
 
 def measure(taking: dict[str, Callable[[int], Any]], rounds: int) -> dict[str, list[Any]]:
-    """All in turn, in an order drawn anew each round; the first round is not counted."""
+    """All in turn, in an order drawn anew each round; a first one, of those that live on, is not counted."""
     drawn, results = Random(0), {name: list[Any]() for name in taking}
     for number in range(rounds + 1):
-        for name in drawn.sample(list(taking), len(taking)):
+        names = [name for name in taking if number or name not in PEERS]
+        for name in drawn.sample(names, len(names)):
             began = time.perf_counter()
             result = taking[name](number)
             print(

@@ -69,7 +69,7 @@ class System:
         self.environment |= {"DATABASE_URL": database, "REDIS_URL": redis_url}
         self._start("postgres", postgres)
         self._start("redis", redis)
-        self.database = self._ends.enter_context(wait_until(lambda: _connected(postgres, database)))
+        self.database = self._ends.enter_context(self._wait(postgres, lambda: _connected(database)))
         for role in ROLES:
             self._run(role, f"services.{role}", "--port", str(self.ports[role]))
         trainer = ("--port", str(self.ports["trainer"]), "--engine", self.engines["student"])
@@ -78,7 +78,7 @@ class System:
         for number in range(self.num_workers):
             self._run(f"worker {number + 1}", "services.coordinator.worker")
         for name in (*ROLES, "trainer", "coordinator"):
-            wait_until(lambda url=f"{self.url(name)}/health": _is_up(url))  # type: ignore[misc]
+            self._wait(self.children[name], lambda url=f"{self.url(name)}/health": _is_up(url))  # type: ignore[misc]
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -144,6 +144,16 @@ class System:
         log = self.folder / f"{name}.log"
         self._start(name, Child(name, [sys.executable, "-m", module, *arguments], log, self.environment))
 
+    def _wait(self, child: Child, found: Callable[[], Any]) -> Any:
+        """What `found` gives; RuntimeError where the process ends before."""
+
+        def look() -> Any:
+            if child.exit_status is not None:
+                raise RuntimeError(f"{child.name} ended with {child.exit_status}:\n{child.last_words()}")
+            return found()
+
+        return wait_until(look)
+
     def _start(self, name: str, child: Child) -> None:
         child.start()
         self.children[name] = child
@@ -159,9 +169,7 @@ def wait_until(found: Callable[[], Any], pause_s: float = 0.05) -> Any:
     return result
 
 
-def _connected(server: Child, url: str) -> "psycopg.Connection[Any] | None":
-    if server.exit_status is not None:
-        raise RuntimeError(f"Postgres ended with {server.exit_status}:\n{server.last_words()}")
+def _connected(url: str) -> "psycopg.Connection[Any] | None":
     try:
         return psycopg.connect(url, autocommit=True)
     except psycopg.OperationalError:

@@ -142,4 +142,6 @@ async def persistently(action: Callable[[], Awaitable[Result]]) -> Result:
 
 def to_json(value: Any) -> str:
     """JSON for a query's parameter; Postgres text cannot hold NUL, so it is dropped."""
-    return NUL.sub(r"\1", orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode())
+    text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+    # looked for first: the pattern takes twenty times as long as writing the JSON
+    return NUL.sub(r"\1", text) if "\\u0000" in text else text

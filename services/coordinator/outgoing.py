@@ -50,7 +50,7 @@ class Http:
 
     def __init__(self, keys: Keys, timeout_s: float):
         self._client = pooled_client(timeout_s)
-        self._client.headers["authorization"] = f"Bearer {keys.internal}"
+        self._headers = {"authorization": f"Bearer {keys.internal}", "accept-encoding": "identity"}
 
     async def close(self) -> None:
         await self._client.aclose()
@@ -69,7 +69,7 @@ class Http:
             headers = {"content-type": "application/json", **headers}
         started = time.monotonic()
         try:
-            response = await self._client.request(method, url, headers=headers, **options)
+            response = await self._reply(method, url, headers, options)
         except (httpx.HTTPError, OSError) as error:
             said = str(error) or type(error).__name__
             raise Waiting(f"{url} cannot be reached ({said})", cause="down") from error
@@ -85,6 +85,17 @@ class Http:
         if not isinstance(reply, dict):
             raise Unreadable(f"{url}: expected a JSON object, got {response.text[:200]!r}")
         return reply, _engine_seconds(response, time.monotonic() - started)
+
+    async def _reply(self, method: str, url: str, headers: dict[str, str], options: Any) -> httpx.Response:
+        """The whole reply; a file goes the long way, all else past what httpx merges and copies for each request."""
+        if "files" in options:
+            return await self._client.request(method, url, headers=headers, **options)
+        response = await self._client.send_bare(method, url, headers, options.get("content"))
+        try:
+            await response.aread()
+        finally:
+            await response.aclose()
+        return response
 
 
 def path(*parts: str) -> str:
