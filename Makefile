@@ -15,7 +15,7 @@ TORCH := torch==2.13.0
 VLLM_VENV := $(abspath $(or $(COMD_VLLM_VENV),.venv-vllm))
 export TORCH_INDEX_URL
 
-.PHONY: help setup demo up test test-unit test-integration test-acceptance test-vllm lint format bench bench-gpu clean
+.PHONY: help setup demo up test test-unit test-integration test-acceptance test-vllm chaos lint format bench bench-gpu clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -53,6 +53,9 @@ test-vllm: $(STAMP)  ## roles, whole loop and student on vLLM's CPU build, in an
 	@$(PYTHON) tests/vllm/environment.py "$(VLLM_VENV)" || \
 		{ status=$$?; test $$status = 77 && echo "skipped: tests/vllm"; exit $$(( status == 77 ? 0 : status )); }; \
 	COMD_VLLM_VENV="$(VLLM_VENV)" $(PY) -m pytest tests/vllm
+
+chaos: $(STAMP)  ## the fault tests in their long form, about an hour; docs/faults.md
+	@$(PY) -m tests.chaos $(CHAOS_FLAGS)
 
 lint: $(STAMP)  ## ruff and the type checker
 	@$(PY) -m ruff check .
