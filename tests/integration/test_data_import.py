@@ -69,7 +69,7 @@ class Stopped(Reading):
 
 
 async def take(engine: AsyncEngine, reading: Reading) -> JsonObject:
-    return await import_dataset(engine, reading, Progress(reading.file.stat().st_size))
+    return await import_dataset(engine, reading, Progress(reading.file.stat().st_size), "a test")
 
 
 async def rows(engine: AsyncEngine) -> list[JsonObject]:
@@ -166,15 +166,15 @@ async def test_a_second_request_joins_and_one_that_went_away_stops_nothing(
 ) -> None:
     imports = Imports(engine)
     source = reading(folder, many())
-    first = asyncio.create_task(imports.register(source))
+    first = asyncio.create_task(imports.register(source, "a test"))
     await asyncio.sleep(0)
-    second = asyncio.create_task(imports.register(source))
+    second = asyncio.create_task(imports.register(source, "a test"))
     await asyncio.sleep(0)
     first.cancel()
     assert imports.progress("set") is not None
     other = Reading("set", folder / "a.png", folder, "instruct", source.store)
     with pytest.raises(Conflict, match="is being imported from"):
-        await imports.register(other)
+        await imports.register(other, "a test")
     assert (await second)["num_records"] == NUM_RECORDS
     assert imports.progress("set") is None
     await imports.close()
@@ -182,7 +182,7 @@ async def test_a_second_request_joins_and_one_that_went_away_stops_nothing(
 
 async def test_closing_keeps_what_was_read(engine: AsyncEngine, folder: Path) -> None:
     imports = Imports(engine)
-    waiting = asyncio.create_task(imports.register(reading(folder, many(20 * RECORDS_AT_ONCE))))
+    waiting = asyncio.create_task(imports.register(reading(folder, many(20 * RECORDS_AT_ONCE)), "a test"))
     async with asyncio.timeout(20):
         while not (told := imports.progress("set")) or told["records"] < RECORDS_AT_ONCE:
             await asyncio.sleep(0.005)

@@ -88,8 +88,9 @@ async def test_the_log_tells_the_story_of_the_tables(place: Town) -> None:
     assert [action for action in actions if action in said] == said
     assert {entry["cause"] for entry in entries if entry["action"] in {*said, *asked}} == {"asked for by api"}
     assert [entry["at"] for entry in entries] == sorted(entry["at"] for entry in entries)
-    leaders = [entry for entry in await whole_log(place, "/v1") if entry["run_id"] is None]
-    assert [(one["action"], one["detail"]) for one in leaders] == [("leader", {"epoch": 1})]
+    others = [entry for entry in await whole_log(place, "/v1") if entry["run_id"] is None]
+    imported = [("data_set_imported", {"dataset": name}) for name in ("world", "captions", "heldout")]
+    assert [(one["action"], one["detail"]) for one in others] == [("leader", {"epoch": 1}), *imported]
 
 
 async def test_a_failed_an_exhausted_and_a_paused_run_say_why(place: Town) -> None:

@@ -139,6 +139,11 @@ def test_a_key_is_shown_once_stored_as_a_hash_and_dead_when_revoked(url: str, po
     assert (again.status_code, again.json()["error"]["code"]) == (409, "conflict")
     assert ask(url, "/v1/keys/bob", method="DELETE").status_code == 404
     assert ask(url, "/v1/keys", method="POST", json={"name": "internal"}).status_code == 409
+    told = [entry for entry in ask(url, "/v1/log").json()["data"] if entry["action"] != "leader"]
+    assert [(entry["action"], entry["detail"]["name"]) for entry in told] == [
+        ("key_made", "ann"),
+        ("key_revoked", "ann"),
+    ]
 
 
 def test_the_command_makes_lists_and_revokes_keys(

@@ -2,11 +2,11 @@
 
 from typing import Literal
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
 from services.coordinator.api import shapes
-from services.coordinator.api.frame import Asked, Desk, answer
+from services.coordinator.api.frame import Asked, Desk, answer, asked_by
 from services.coordinator.intake.dataset_import import below_roots
 from services.coordinator.intake.reading import Reading
 from services.coordinator.repositories import datasets
@@ -25,7 +25,7 @@ def router(desk: Desk) -> APIRouter:
     routes = APIRouter(prefix="/v1/datasets", tags=["datasets"])
 
     @routes.post("", status_code=201, response_model=shapes.Dataset)
-    async def register(asked: DatasetRequest) -> Response:
+    async def register(asked: DatasetRequest, request: Request) -> Response:
         """Reads everything before it answers; the import goes on where the client does not wait for it.
 
         The same request again waits for that import, or goes on with one that was stopped.
@@ -34,7 +34,7 @@ def router(desk: Desk) -> APIRouter:
         file = below_roots(asked.path, roots, folder=False)
         images = below_roots(asked.images, roots, folder=True) if asked.images else file.parent
         reading = Reading(asked.name, file, images, asked.purpose, desk.images)
-        return answer(_shown(desk, await desk.imports.register(reading)), 201)
+        return answer(_shown(desk, await desk.imports.register(reading, asked_by(request))), 201)
 
     @routes.get("", response_model=shapes.DatasetList)
     async def everything() -> Response:

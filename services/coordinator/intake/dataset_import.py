@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.coordinator.database import Reader
 from services.coordinator.intake.reading import MODULUS, Batch, Reading
-from services.coordinator.repositories import datasets, planning
+from services.coordinator.repositories import datasets, event_log, planning
 from shared import logs
 from shared.errors import Conflict, Forbidden, NotFound, Unprocessable
 from shared.types import JsonObject
@@ -54,7 +54,7 @@ class Progress:
         }
 
 
-async def import_dataset(engine: AsyncEngine, reading: Reading, progress: Progress) -> JsonObject:
+async def import_dataset(engine: AsyncEngine, reading: Reading, progress: Progress, cause: str) -> JsonObject:
     """The summary. The same content under the same name again changes nothing; other content is a Conflict."""
     file = reading.file.stat()
     source = {
@@ -70,7 +70,7 @@ async def import_dataset(engine: AsyncEngine, reading: Reading, progress: Progre
         await _compare(reading, known, progress)
     else:
         await _read_on(engine, reading, known, progress)
-        log.info("dataset_imported", dataset=reading.dataset)
+        await _complete(engine, reading.dataset, cause)
     async with Reader(engine).connect() as c:
         summary = await datasets.get(c, reading.dataset)
     assert summary is not None, "it was written or was there"
@@ -110,10 +110,15 @@ async def _read_on(engine: AsyncEngine, reading: Reading, known: JsonObject, pro
         async with engine.begin() as c:
             await datasets.remove(c, reading.dataset)
         raise
+
+
+async def _complete(engine: AsyncEngine, name: str, cause: str) -> None:
     async with Reader(engine).connect() as c:
         await planning.analyze(c, "dataset_items")
     async with engine.begin() as c:
-        await datasets.complete(c, reading.dataset)
+        await datasets.complete(c, name)
+        await event_log.record(c, None, "data_set_imported", cause, dataset=name)
+    log.info("dataset_imported", dataset=name)
 
 
 async def _write(c: AsyncConnection, stand: JsonObject, batch: Batch) -> JsonObject:

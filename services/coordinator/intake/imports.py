@@ -31,10 +31,10 @@ class Imports:
         self.engine = engine
         self._running: dict[str, Import] = {}
 
-    async def register(self, reading: Reading) -> JsonObject:
-        """The summary, once all is read."""
+    async def register(self, reading: Reading, cause: str) -> JsonObject:
+        """The summary, once all is read; `cause` is who asked, for the log."""
         if (running := self._running.get(reading.dataset)) is None:
-            running = self._start(reading)
+            running = self._start(reading, cause)
         elif _source(running.reading) != _source(reading):
             raise Conflict(
                 f"data set {reading.dataset!r} is being imported from {running.reading.file}; wait for its end, "
@@ -54,9 +54,9 @@ class Imports:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _start(self, reading: Reading) -> Import:
+    def _start(self, reading: Reading, cause: str) -> Import:
         progress = Progress(reading.file.stat().st_size)
-        task = asyncio.create_task(import_dataset(self.engine, reading, progress))
+        task = asyncio.create_task(import_dataset(self.engine, reading, progress, cause))
         self._running[reading.dataset] = Import(reading, progress, task)
         task.add_done_callback(lambda done: self._ended(reading.dataset, done))
         return self._running[reading.dataset]
