@@ -32,7 +32,7 @@ class RunChange(Asked):
 
     @model_validator(mode="after")
     def _changes_something(self) -> "RunChange":
-        if not self.model_fields_set:
+        if not (self.changes_engines or self.prices or "budget" in self.model_fields_set):
             raise ValueError("expected at least one of endpoints, restart_assessment, prices and budget")
         return self
 
