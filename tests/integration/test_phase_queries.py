@@ -70,6 +70,14 @@ def _ends_early(plan: dict[str, Any]) -> bool:
     return any(node["Node Type"] == "Limit" for node in nodes(plan["Plan"]))
 
 
+def rows_read(plan: dict[str, Any]) -> float:
+    """Of instructions, whether they were of use or not."""
+    scans = [node for node in nodes(plan) if node.get("Relation Name") == "instructions"]
+    return sum(
+        node["Actual Loops"] * (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) for node in scans
+    )
+
+
 async def test_looks_and_publishing_cost_what_is_out(engine: AsyncEngine) -> None:
     with recording(engine) as recorded:
         async with engine.begin() as c:
@@ -130,6 +138,10 @@ async def test_pages_cost_the_same_at_any_depth(engine: AsyncEngine, pool: str, 
             for after in (-1, 1 << 61, (1 << 63) - (1 << 50)):
                 await pools.page(c, RUN, pool, iteration, after, 101)
     assert await expensive(engine, recorded) == []
+    async with engine.connect() as c:
+        for statement, parameters in recorded.statements:
+            plan = await explain(c, statement, parameters, ", ANALYZE")
+            assert rows_read(plan["Plan"]) <= iteration * 101
 
 
 async def test_an_export_and_a_training_file_are_read_page_by_page(engine: AsyncEngine) -> None:
