@@ -120,12 +120,15 @@ async def with_long_leases(tmp_path: Path, postgres: OwnPostgres, redis_url: str
 
 
 async def test_a_full_disk_is_waited_for_and_what_came_meanwhile_is_kept(
-    full: Callable[[], Path], postgres: OwnPostgres, with_long_leases: Town
+    full: Callable[[], Path],
+    postgres: OwnPostgres,
+    with_long_leases: Town,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     place = with_long_leases
     await place.set_faults({"kind": "slow", "seconds": 0.2})
     run_id = await place.begin(trainings=2)
-    await until_more(postgres, "bindings", 3)
+    await until_more(postgres, "verdicts", 0)
     filler = await asyncio.to_thread(full)
     with (
         psycopg.connect(postgres.url, autocommit=True) as connection,
@@ -135,7 +138,12 @@ async def test_a_full_disk_is_waited_for_and_what_came_meanwhile_is_kept(
             "CREATE TABLE big AS SELECT repeat(n::text, 500) FROM generate_series(1, 100000) n"
         )
     assert refused.value.sqlstate in {"53100", "57P03", None}  # refused, or the server went down over its log
-    await asyncio.sleep(2)
+    async with asyncio.timeout(BACK_WITHIN_S):  # a worker has met it, and waits
+        while postgres.child.exit_status is None and not any(
+            "database_away" in line and "No space left" in line
+            for line in capsys.readouterr().out.splitlines()
+        ):
+            await asyncio.sleep(0.2)
     filler.unlink()
     if postgres.child.exit_status is not None:
         await asyncio.to_thread(postgres.start)
