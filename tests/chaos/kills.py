@@ -88,13 +88,15 @@ def kill_trainer(times: int) -> Act:
     """In the middle of jobs, as evenly spread over the run's trainings as can be."""
 
     def trainer_killed(scene: Scene) -> Iterator[None]:
-        for _ in range(times):
+        num_killed = 0
+        while num_killed < times:
             yield from scene.wait_until(
                 lambda: scene.phase.endswith(" training") and is_up(scene.site.trainer)
             )
             yield from scene.wait(scene.rng.uniform(0.3, 1.0))
             if not scene.phase.endswith(" training"):
-                continue
+                continue  # the job was over before
+            num_killed += 1
             strike = scene.begin_strike("trainer killed in a job")
             began = time.monotonic()
             kill(scene.site.trainer)

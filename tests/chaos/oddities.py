@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 
 import redis
 
@@ -10,31 +11,34 @@ from tests.chaos.kills import busy_workers
 from tests.chaos.scene import Act, Scene
 
 TWICE, LATER = 0.2, 0.3  # shares of the messages
+AGAIN = b"again"  # marks what was put in by us
 
 
 def deliver_twice_and_shuffled(scene: Scene) -> Iterator[None]:
     """A fifth of all tasks a second time; others are taken out of the queue and put in again behind the rest."""
-    stream = scene.deployment.env["COMD_COORDINATOR_QUEUE_NAME"]
     seen = "0"
     with redis.Redis.from_url(scene.site.redis_url) as client:
         while True:
             yield
-            entries = client.xrange(stream, min=f"({seen}")
-            for id_, fields in entries:  # type: ignore[union-attr]
-                seen = id_.decode()
-                if fields.get(b"again"):
-                    continue
-                chance = scene.rng.random()
-                if chance < TWICE:
-                    scene.begin_strike(
-                        "delivered twice"
-                    )  # ends nothing: no call in flight may be repeated for it
-                elif chance < TWICE + LATER:
-                    scene.begin_strike("delivered out of order")
-                    client.xdel(stream, id_)
-                else:
-                    continue
-                client.xadd(stream, {**fields, b"again": b"1"})
+            with suppress(redis.RedisError):  # it is being killed by another act
+                seen = _disturb_new(scene, client, seen)
+
+
+def _disturb_new(scene: Scene, client: "redis.Redis", seen: str) -> str:
+    """The id of the newest message that was looked at."""
+    stream = scene.deployment.env["COMD_COORDINATOR_QUEUE_NAME"]
+    for id_, fields in client.xrange(stream, min=f"({seen}"):  # type: ignore[union-attr]
+        seen = id_.decode()
+        chance = 1.0 if fields.get(AGAIN) else scene.rng.random()
+        if chance >= TWICE + LATER:
+            continue
+        if chance < TWICE:
+            scene.begin_strike("delivered twice")  # has no end: no call in flight may be repeated for it
+        else:
+            scene.begin_strike("delivered out of order")
+            client.xdel(stream, id_)
+        client.xadd(stream, {**fields, AGAIN: b"1"})
+    return seen
 
 
 def stop_worker(leases: float) -> Act:
