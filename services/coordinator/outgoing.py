@@ -69,7 +69,7 @@ class Http:
             headers = {"content-type": "application/json", **headers}
         started = time.monotonic()
         try:
-            response = await self._reply(method, url, headers, options)
+            response = await self._reply(method, url, {**self._headers, **headers}, options)
         except (httpx.HTTPError, OSError) as error:
             said = str(error) or type(error).__name__
             raise Waiting(f"{url} cannot be reached ({said})", cause="down") from error
