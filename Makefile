@@ -73,6 +73,12 @@ bench: $(STAMP)  ## the long measurements; their results go to benchmarks/baseli
 	@$(PY) -m benchmarks.trainer_start
 	@$(PY) -m benchmarks.role_overhead
 	@$(PY) -m benchmarks.usage_sums
+	@$(PY) -m benchmarks.whole_path
+	@$(PY) -m benchmarks.assessment_window
+	@$(PY) -m benchmarks.rouge_l
+	@$(PY) -m benchmarks.recovery
+	@$(PY) -m benchmarks.scale
+	@$(PY) -m benchmarks.scale_queries
 
 bench-gpu: $(STAMP)  ## the trainer on this machine's GPUs beside TRL's; without one: BENCH_FLAGS="--tiny --cpu"
 	@$(PY) -m benchmarks.gpu.run $(BENCH_FLAGS)

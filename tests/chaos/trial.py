@@ -15,7 +15,7 @@ from tests.chaos.content import unequal
 from tests.chaos.scene import Act, Played, Scene
 from tests.chaos.site import Site
 
-CONFIG = {"trainings": 2, "evaluation": {"dataset": "heldout"}}
+CONFIG = {"trainings": 2, "evaluation": {"dataset": "heldout"}, "max_failed_share": None}
 GARBAGE = {"kind": "garbage", "rate": 0.05}  # always the same requests: part of the undisturbed run, too
 ENGINE_FAULTS: tuple[dict[str, Any], ...] = (
     {"kind": "hang", "rate": 0.05, "once": True},
