@@ -58,7 +58,6 @@ async def drive(
             log.warning("leadership_lost", reason=str(lost.exceptions[0])[:300])
         except* Exception as unexpected:
             log.error("driver_failed", exc_info=unexpected)
-        end_if_cancelled()  # a group of tasks that ends with errors has swallowed it
         await asyncio.sleep(ELECTION_PAUSE_S)
 
 

@@ -295,7 +295,7 @@ def test_each_result_is_written_once_by_its_owner_and_no_task_is_lost(world: Wor
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=20,
+            max_examples=12,
             stateful_step_count=25,
             deadline=None,
             derandomize=True,
