@@ -87,7 +87,8 @@ async def test_an_import_that_was_stopped_goes_on_where_it_was(engine: AsyncEngi
     stopped = await take(engine, reading(folder, many()))
     kept = await rows(engine)
     async with engine.begin() as c:
-        await c.exec_driver_sql("TRUNCATE datasets, dataset_items CASCADE")
+        await c.exec_driver_sql("DELETE FROM dataset_items")
+        await c.exec_driver_sql("DELETE FROM datasets")
     whole = await take(engine, reading(folder, many()))
     assert await rows(engine) == kept
     same = (
