@@ -214,6 +214,9 @@ async def _stop(drive: Drive, iteration: JsonObject | None) -> None:
                 return
         else:
             await drive.office.trainer.cancel_job(iteration["job_id"])
+    async with drive.office.leader.reader.connect() as c:
+        if not cancelled and await planning.are_leased(c, drive.run_id):
+            return  # the student still answers what it was asked before the pause
     await drive.release()
 
 

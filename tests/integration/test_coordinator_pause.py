@@ -16,6 +16,7 @@ from services.coordinator.worker import work_until_told
 from tests.doubles.town import KEYS, Town, town
 
 LEASED = "SELECT count(*) FROM tasks WHERE state = 'leased'"
+HOLDS_TRAINER = "SELECT count(*) FROM runs WHERE holds_lease"
 
 
 @pytest.fixture
@@ -52,7 +53,13 @@ async def test_what_is_in_flight_at_a_pause_is_kept_and_nothing_new_begins(place
     run_id = await place.begin(trainings=2)
     await until_asked(place, 5, "student")
     await place.post(f"/v1/runs/{run_id}/pause")
+    await asyncio.sleep(0.7)  # seen by worker and driver, and the student is still at it
+    assert count(place, LEASED) > 0
+    assert count(place, HOLDS_TRAINER) == 1
     await until_none_is_leased(place, 15)
+    async with asyncio.timeout(5):
+        while count(place, HOLDS_TRAINER):
+            await asyncio.sleep(0.03)
     asked = (await calls(place))["by_role"]
     assert 5 <= asked["student"] < 24
     assert count(place, "SELECT count(*) FROM bindings WHERE role = 'student'") == asked["student"]

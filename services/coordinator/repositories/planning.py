@@ -131,6 +131,12 @@ async def _num_out(c: AsyncConnection, run_id: str) -> int:
     )
 
 
+async def are_leased(c: AsyncConnection, run_id: str) -> bool:
+    """Whether workers are at tasks of the run; after a pause they are until their calls have come to an end."""
+    leased = f"SELECT FROM tasks WHERE run_id = :run_id AND {IS_OUT} AND state = 'leased' AND leased_until >= now()"
+    return bool(await scalar(c, f"SELECT EXISTS ({leased})", run_id=run_id))
+
+
 async def waiting_note(c: AsyncConnection, run_id: str) -> str | None:
     """What a task of the run waits for just now; None where none waits."""
     row = await fetch_one(
