@@ -1,7 +1,6 @@
 """Messages that come twice and in any order change nothing, and cost no call."""
 
 import asyncio
-import contextlib
 import random
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -22,25 +21,25 @@ async def place(tmp_path: Path, postgres_url: str, redis_url: str) -> AsyncItera
         yield place
 
 
-async def repeat_messages(queue: Queue) -> int:
+async def repeat_messages(queue: Queue, ended: asyncio.Event) -> int:
     """Everything that is in the stream, again and again, in any order; the number of messages added."""
     chance, num_added = random.Random(0), 0
-    with contextlib.suppress(asyncio.CancelledError):
-        while True:
-            there: list[Any] = await queue.redis.xrange(queue.stream)
-            chance.shuffle(there)
-            await queue.publish([fields[FIELD.encode()] for _, fields in there[:20]])
-            num_added += len(there[:20])
-            await asyncio.sleep(0.1)
+    while not ended.is_set():
+        there: list[Any] = await queue.redis.xrange(queue.stream)
+        chance.shuffle(there)
+        await queue.publish([fields[FIELD.encode()] for _, fields in there[:20]])
+        num_added += len(there[:20])
+        await asyncio.sleep(0.1)
     return num_added
 
 
 async def test_messages_that_come_twice_and_shuffled_change_nothing(place: Town) -> None:
     queue = Queue(place.settings.redis_url, place.settings.queue_name)
-    repeating = asyncio.create_task(repeat_messages(queue))
+    ended = asyncio.Event()  # not by cancellation, which the client can lose in the middle of a command
+    repeating = asyncio.create_task(repeat_messages(queue, ended))
     await place.set_faults({"kind": "slow", "seconds": 0.1})
     run = await place.wait_for_end(await place.begin(trainings=2))
-    repeating.cancel()
+    ended.set()
     assert await repeating > 50
     await queue.close()
     assert (run["status"], run["iteration"]) == ("finished", 2)
