@@ -44,7 +44,7 @@ test-unit: $(STAMP)
 	@$(PY) -m pytest tests/unit
 
 test-integration: $(STAMP)
-	@$(PY) -m pytest tests/integration
+	@$(PY) -m pytest tests/integration --numprocesses 2 --dist loadfile  # mostly waiting: two files at a time
 
 test-acceptance: $(STAMP)
 	@$(PY) -m pytest tests/acceptance
