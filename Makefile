@@ -47,7 +47,7 @@ test-integration: $(STAMP)
 	@$(PY) -m pytest tests/integration --numprocesses 2 --dist loadfile  # mostly waiting: two files at a time
 
 test-acceptance: $(STAMP)
-	@$(PY) -m pytest tests/acceptance
+	@$(PY) -m pytest tests/acceptance --numprocesses 2 --dist loadfile
 
 test-vllm: $(STAMP)  ## roles, whole loop and student on vLLM's CPU build, in an environment of its own (3.5 GB)
 	@$(PYTHON) tests/vllm/environment.py "$(VLLM_VENV)" || \

@@ -58,6 +58,7 @@ async def drive(
             log.warning("leadership_lost", reason=str(lost.exceptions[0])[:300])
         except* Exception as unexpected:
             log.error("driver_failed", exc_info=unexpected)
+        end_if_cancelled()  # an error in the same moment takes a cancellation's place
         await asyncio.sleep(ELECTION_PAUSE_S)
 
 

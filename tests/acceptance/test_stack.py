@@ -47,6 +47,8 @@ def start(home: Path, base_port: int) -> subprocess.Popen[str]:
             stdout=output,
             stderr=output,
             text=True,
+            # whoever runs us in the background may have us ignore it, and our children with us
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
 
