@@ -95,7 +95,7 @@ async def test_stores_that_are_away_are_told_not_failed_on(tmp_path: Path, postg
         assert ("comd_queue_messages", ()) not in found
 
 
-@pytest.mark.parametrize("port", [0, free_port()])
+@pytest.mark.parametrize("port", [0, free_port()], ids=["none", "one"])
 async def test_a_worker_tells_its_own_where_it_has_a_port(port: int, postgres_url: str) -> None:
     engine = connect(postgres_url)
     settings = CoordinatorSettings(database_url=postgres_url, metrics_port=port)
