@@ -174,7 +174,7 @@ def test_what_the_run_used_is_what_vllm_counted(
 ) -> None:
     """Since it is back, it may have counted more: one order of a verdict, of which the other came too early."""
     sums = ", ".join(f"sum({name})::bigint AS {name}" for name in COUNTERS)
-    first = "role = 'teacher' AND iteration = 1"
+    first = "phase = 'teaching' AND iteration = 1"  # the augmentation asks the teacher, too
     assert rows(f"SELECT {sums} FROM calls WHERE {first}") == [taught]
     (used,) = rows(f"SELECT {sums} FROM calls WHERE role <> 'student' AND NOT ({first})")
     counted = vllm.settled({}, used["calls"])
