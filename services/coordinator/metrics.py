@@ -17,10 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from services.coordinator.database import Reader
 from services.coordinator.queue import Queue
 from services.coordinator.repositories import overview
-from services.coordinator.states import Phase
+from services.coordinator.states import TASKED
 
 TIMEOUT_S = 5.0
-TASKED: tuple[Phase, ...] = ("teaching", "evaluating", "assessing", "augmenting")
 
 leading = Gauge("comd_leader", "1 while this coordinator leads")
 commit_units = Histogram(
@@ -86,7 +85,7 @@ async def _of_work(c: AsyncConnection) -> list[Metric]:
         tasks.add_metric([row["phase"], row["state"]], row["number"])
     failures = CounterMetricFamily("comd_failures", "What could not be done, by phase", labels=["phase"])
     failed = {row["phase"]: row["number"] for row in await overview.failure_counts(c)}
-    for phase in TASKED:  # from 0, so that the first one is an increase
+    for phase in sorted(TASKED):  # from 0, so that the first one is an increase
         failures.add_metric([phase], failed.get(phase, 0))
     items = CounterMetricFamily("comd_items", "Instructions and parents asked for, by role", labels=["role"])
     calls = CounterMetricFamily("comd_role_calls", "Calls to engines for all runs, by role", labels=["role"])

@@ -87,10 +87,8 @@ def _items(work: Work) -> Mapping[str, list[JsonObject]]:
         case "teaching":
             return {"teacher": work.items}
         case "augmenting":
-            return {
-                "augmentor": work.items,
-                "teacher": [*work.born, *work.items],
-            }  # a new one a parent at most
+            # each parent brings forth one new instruction at most, which the teacher answers
+            return {"augmentor": work.items, "teacher": [*work.born, *work.items]}
         case "evaluating":
             return {"student": work.items}
     unanswered = [item for item in work.items if item["student_answer"] is None]

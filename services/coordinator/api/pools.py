@@ -1,6 +1,6 @@
 """`/v1/runs/{id}/pools`: the tuning and cache pool by pages, and as a streamed export."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
@@ -16,16 +16,22 @@ from shared.errors import BadRequest, NotFound
 
 Pool = Literal["tuning", "cache"]
 Format = Literal["openai", "llava", "parquet"]
-FILES = {
+FILES = {  # the ending of a file's name, and its media type
     "openai": ("openai.jsonl", "application/jsonl"),
     "llava": ("llava.json", "application/json"),
     "parquet": ("parquet", "application/vnd.apache.parquet"),
 }
+EXPORTED: dict[int | str, dict[str, Any]] = {200: {"content": {kind: {} for _, kind in FILES.values()}}}
 
 
 def router(desk: Desk) -> APIRouter:
     routes = APIRouter(prefix="/v1/runs/{run_id}/pools/{pool}", tags=["pools"])
+    _add_pages(routes, desk)
+    _add_export(routes, desk)
+    return routes
 
+
+def _add_pages(routes: APIRouter, desk: Desk) -> None:
     @routes.get("", response_model=shapes.PoolPage)
     async def page(
         run_id: str,
@@ -51,7 +57,9 @@ def router(desk: Desk) -> APIRouter:
             }
         )
 
-    @routes.get("/export", response_class=shapes.JsonLines)
+
+def _add_export(routes: APIRouter, desk: Desk) -> None:
+    @routes.get("/export", response_class=StreamingResponse, responses=EXPORTED)
     async def export(
         run_id: str,
         pool: Pool,
@@ -82,8 +90,6 @@ def router(desk: Desk) -> APIRouter:
                 "x-comd-unanswered": str(counts["unanswered"]),
             },
         )
-
-    return routes
 
 
 async def _iteration(c: AsyncConnection, run_id: str, asked: int | None) -> int:

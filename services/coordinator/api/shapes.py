@@ -3,7 +3,6 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict
 
 from services.coordinator.states import Phase, RunStatus
@@ -11,10 +10,6 @@ from shared.callers import KeyScope
 from shared.images import FORMATS
 
 PICTURE: dict[int | str, dict[str, Any]] = {200: {"content": {name: {} for name in FORMATS.values()}}}
-
-
-class JsonLines(StreamingResponse):
-    media_type = "application/jsonl"
 
 
 class Shape(BaseModel):
