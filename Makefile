@@ -11,11 +11,15 @@ STAMP := $(VENV)/.set-up
 # Where torch comes from. On many machines plain PyPI brings gigabytes of CUDA; the README says what to set.
 TORCH_INDEX_URL ?=
 TORCH := torch==2.13.0
+# what torch itself brings for GPUs comes with it, from wherever it comes
+NOT_LOCKED := $(addprefix --no-emit-package ,torch triton cuda-bindings cuda-pathfinder cuda-toolkit $(addprefix nvidia-,\
+	cublas cuda-cupti cuda-nvrtc cuda-runtime cudnn-cu13 cufft cufile curand cusolver cusparse cusparselt-cu13 \
+	nccl-cu13 nvjitlink nvshmem-cu13 nvtx))
 # vLLM pins its own torch: tests of it run it from an environment of its own.
 VLLM_VENV := $(abspath $(or $(COMD_VLLM_VENV),.venv-vllm))
 export TORCH_INDEX_URL
 
-.PHONY: help setup demo up test test-unit test-integration test-acceptance test-vllm chaos lint format bench bench-gpu clean
+.PHONY: help setup demo up test test-unit test-integration test-acceptance test-vllm chaos lint format bench bench-gpu locks clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -29,7 +33,7 @@ $(STAMP): constraints.txt pyproject.toml
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	@$(PY) -m pip install --quiet --constraint constraints.txt setuptools wheel
 	@$(PY) -m pip install --quiet $(TORCH) $(if $(TORCH_INDEX_URL),--index-url "$(TORCH_INDEX_URL)")
-	@$(PY) -m pip install --quiet --constraint constraints.txt --editable '.[engine,train,dev]'
+	@$(PY) -m pip install --quiet --constraint constraints.txt --editable '.[stack,engine,train,dev]'
 	@touch $(STAMP)
 
 demo: $(STAMP)  ## the whole loop on this machine: a tiny student learns from a scripted teacher
@@ -82,6 +86,15 @@ bench: $(STAMP)  ## the long measurements; their results go to benchmarks/baseli
 
 bench-gpu: $(STAMP)  ## the trainer on this machine's GPUs beside TRL's; without one: BENCH_FLAGS="--tiny --cpu"
 	@$(PY) -m benchmarks.gpu.run $(BENCH_FLAGS)
+
+locks: $(STAMP)  ## what the images install, from pyproject.toml and constraints.txt; with hashes
+	@for name in roles coordinator trainer; do \
+		$(PY) -m uv pip compile --quiet pyproject.toml --constraint constraints.txt --output-file locks/$$name.txt \
+			--generate-hashes --no-header --no-annotate --python-version 3.11 --python-platform x86_64-unknown-linux-gnu \
+			$$( [ $$name = coordinator ] && echo --extra coordinator; [ $$name = trainer ] && echo --extra train $(NOT_LOCKED) ); \
+	done; \
+	grep -E '^(setuptools|wheel)==' constraints.txt | $(PY) -m uv pip compile --quiet - --output-file locks/build.txt \
+		--generate-hashes --no-header --no-annotate
 
 clean:  ## remove what running left behind (not the environment)
 	rm -rf runs var .pytest_cache .mypy_cache .ruff_cache .hypothesis

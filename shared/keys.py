@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.callers import Caller
+from shared.environment import told
 from shared.errors import ConfigError
 from shared.masking import hide
 
@@ -39,24 +40,22 @@ def home() -> Path:
 
 
 def load_keys(folder: Path | None = None) -> Keys:
-    """The keys from `COMD_API_KEY` and `COMD_INTERNAL_KEY`, else from their files, made where missing."""
+    """The keys from `COMD_API_KEY` and `COMD_INTERNAL_KEY`, else from files in `folder`, made where missing."""
     folder = folder or home() / "keys"
     return Keys(
-        api=hide(os.environ.get("COMD_API_KEY") or _from_file(folder / "api-key", "comd-")),
-        internal=hide(
-            os.environ.get("COMD_INTERNAL_KEY") or _from_file(folder / "internal-key", "comd-internal-")
-        ),
+        api=hide(told("COMD_API_KEY") or _from_file(folder / "api-key", "comd-")),
+        internal=hide(told("COMD_INTERNAL_KEY") or _from_file(folder / "internal-key", "comd-internal-")),
     )
 
 
 def engine_key(key_name: str | None) -> str | None:
-    """An engine's bearer key, from the environment variable of that name."""
+    """An engine's bearer key, from the environment variable of that name; None where that is set, but empty."""
     if key_name is None:
         return None
-    value = os.environ.get(key_name)
-    if not value:
+    value = told(key_name)
+    if value is None:
         raise ConfigError(f"the engine's key is to come from {key_name}, which is not set in the environment")
-    return hide(value)
+    return hide(value) or None
 
 
 def _from_file(path: Path, prefix: str) -> str:

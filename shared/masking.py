@@ -6,7 +6,7 @@ In: any text. Out: the same with `***` in the place of keys.
 import os
 import re
 
-NAMES = re.compile(r"COMD_.*(KEY|SECRET).*")  # environment variables that hold a key
+NAMES = re.compile(r"COMD_.*(KEY|SECRET).*(?<!_FILE)")  # environment variables that hold a key
 SHORTEST = 8  # a shorter value is no secret, and would be found in ordinary words
 HEAD = 12  # so much of a key is enough to know it by, where a message was cut inside it
 FORMS = re.compile(

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from services.coordinator.doctor.services import look_at_services
 from services.coordinator.doctor.stores import look_at_database, look_at_redis
 from services.coordinator.queue import Queue
 from services.coordinator.settings import CoordinatorSettings
+from shared.environment import told
 from shared.errors import ComdError
 from shared.finding import Finding, clock, disk, ok, problem, warning
 from shared.keys import Keys, home, load_keys
@@ -97,11 +97,11 @@ async def from_here(keys: Keys) -> list[Finding]:
     """The services where this environment says they are; the stores only where it names them."""
     settings = CoordinatorSettings()
     found = await look_at_services(settings, keys)
-    if "DATABASE_URL" in os.environ:
+    if told("DATABASE_URL"):
         engine = connect_database(settings.database_url)
         found += [one for one in await look_at_database(engine) if one.what != "leader"]
         await engine.dispose()
-    if "REDIS_URL" in os.environ:
+    if told("REDIS_URL"):
         queue = Queue(settings.redis_url, settings.queue_name)
         found += await look_at_redis(queue)
         await queue.close()

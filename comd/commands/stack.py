@@ -9,7 +9,6 @@ import typer
 from rich.console import Console
 
 from comd.stack.settings import StackSettings
-from comd.stack.stack import Stack
 from shared import logs
 from shared.settings import load
 
@@ -21,6 +20,8 @@ def up(
     dry_run: Annotated[bool, typer.Option(help="print the settings and stop")] = False,
 ) -> None:
     """Start every service, with Postgres and Redis unless DATABASE_URL and REDIS_URL name others."""
+    from comd.stack.stack import Stack  # brings the database's driver, which a client elsewhere does not need
+
     flags = ["--config", str(config)] if config else []
     flags += [f"--base-port={base_port}"] if base_port else []
     flags += [f"--workers={workers}"] if workers else []

@@ -1,7 +1,7 @@
 """What the demo leaves: `summary.json`, `report.html`, and on the terminal the table, examples and next steps."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -19,7 +19,7 @@ SUBTITLE = (
     "CoMD demo: a tiny LLaVA-form student, trained with DeepSpeed, in a world of coloured shapes. "
     "Teacher, judge and augmentor are a scripted engine that sees the pictures' pixels, not a neural model."
 )
-NEXT_COMMANDS = (
+NEXT_COMMANDS = (  # after `make demo`
     "make demo DEMO_FLAGS='--seed 1'      # another world, another student",
     "make up                              # the stack alone, for your own engines and data",
     ".venv/bin/comd --help                # import data, start, watch and pause runs",
@@ -41,33 +41,40 @@ def summary(report: Json) -> Json:
     }
 
 
-def write_result(folder: DemoFolder, report: Json, read_picture: Callable[[str], bytes]) -> None:
+def write_result(
+    folder: DemoFolder,
+    report: Json,
+    read_picture: Callable[[str], bytes],
+    next_commands: Sequence[str] = NEXT_COMMANDS,
+) -> None:
     folder.summary.write_text(json.dumps(summary(report), indent=2) + "\n")
-    page = render(report, read_picture, TITLE, f"{SUBTITLE} Seed {folder.seed}.", NEXT_COMMANDS)
+    page = render(report, read_picture, TITLE, f"{SUBTITLE} Seed {folder.seed}.", next_commands)
     folder.report.write_text(page, encoding="utf-8")
 
 
-def show_result(console: Console, folder: DemoFolder, report: Json) -> None:
-    """The end of the demo as a person sees it."""
+def show_result(
+    console: Console,
+    report: Json,
+    place_of: Callable[[str], str],
+    files: str,
+    next_commands: Sequence[str] = NEXT_COMMANDS,
+) -> None:
+    """The end of the demo as a person sees it; `place_of` says where a picture is, `files` where the report is."""
     console.print()
     console.print(summary_table([iteration for iteration in report["iterations"] if iteration["number"] > 0]))
     for example in report["examples"][:SHOWN_EXAMPLES]:
-        _show_example(console, folder, example)
+        _show_example(console, example, place_of(example["image"]))
     console.print(
         f"\nHeld-out accuracy: {report['start_accuracy']:.3f} before, [bold]{report['final_accuracy']:.3f}[/] after."
     )
-    console.print(f"Report: {folder.report}   Numbers: {folder.summary}")
+    console.print(files, highlight=False, soft_wrap=True)
     console.print("\nTry next:")
-    for command in NEXT_COMMANDS:
+    for command in next_commands:
         console.print(f"  {command}", highlight=False, markup=False, soft_wrap=True)
 
 
-def _show_example(console: Console, folder: DemoFolder, example: Json) -> None:
-    sha256 = example["image"]
-    store = (folder.home / "images").relative_to(folder.root.absolute().parents[1])
-    console.print(
-        f"\n[bold]{escape(example['instruction'])}[/]  ({store / sha256[:2] / sha256})", soft_wrap=True
-    )
+def _show_example(console: Console, example: Json, place: str) -> None:
+    console.print(f"\n[bold]{escape(example['instruction'])}[/]  ({place})", soft_wrap=True)
     said = [
         ("teacher", example["teacher_answer"]),
         (f"student, iteration {example['iteration']}", example["student_before"]),

@@ -5,14 +5,12 @@ Ctrl-C stops everything; the next demo goes on where this one was.
 
 import os
 import time
-from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from comd.client import Coordinator
-from comd.commands.data import show_import
 from comd.commands.stack import stop_on_sigterm
+from comd.demo.beginning import begin, go_on
 from comd.demo.folder import DemoFolder
 from comd.demo.make import make_world, student_in_the_making
 from comd.demo.result import show_result, write_result
@@ -21,9 +19,7 @@ from comd.stack.stack import Stack
 from comd.watch import watch_run
 from shared import logs
 from shared.errors import ComdError
-from shared.settings import read_toml
 
-CONFIG = Path(__file__).parents[2] / "configs" / "demo.toml"
 MAX_THREADS = 4  # more do not help a model of this size
 SCRIPTED = {"error_rate": 0.03, "unreadable_rate": 0.005}
 PROMISE = (
@@ -62,11 +58,12 @@ def _run(
     with student_in_the_making(folder) as is_made, Stack(stack_settings(folder, base_port)) as stack:
         make_world(folder)
         with Coordinator(stack.url, stack.keys.api) as coordinator:
-            run_id = unfinished or _begin(console, coordinator, folder)
+            run_id = unfinished or begin(console, coordinator, folder)
+            folder.mark_begun(run_id)
             while not is_made():
                 stack.check()
                 time.sleep(0.1)
-            _go_on(coordinator, run_id)
+            go_on(coordinator, run_id)
             console.print(f"The loop begins ({time.monotonic() - started:.0f} s after the start).")
             run = watch_run(coordinator, run_id, console, stack.check)
             if run["status"] not in {"finished", "exhausted"}:
@@ -75,8 +72,10 @@ def _run(
                     "`make demo` tries again, `make demo DEMO_FLAGS=--fresh` starts over"
                 )
             report = coordinator.report(run_id)
+            store = (folder.home / "images").relative_to(folder.root.absolute().parents[1])
             write_result(folder, report, coordinator.picture)
-            show_result(console, folder, report)
+            files = f"Report: {folder.report}   Numbers: {folder.summary}"
+            show_result(console, report, lambda picture: str(store / picture[:2] / picture), files)
     folder.mark_finished()
     console.print(f"The demo took {time.monotonic() - started:.0f} s.")
 
@@ -95,26 +94,3 @@ def stack_settings(folder: DemoFolder, base_port: int) -> StackSettings:
         },
         coordinator={"data_roots": [str(folder.world)]},
     )
-
-
-def _begin(console: Console, coordinator: Coordinator, folder: DemoFolder) -> str:
-    world = folder.world
-    imports = [
-        ("demo", "instruct.json", "images", "instruct"),
-        ("demo-captions", "captions.json", "images", "pretrain"),
-        ("demo-heldout", "heldout.json", "heldout", "evaluation"),
-    ]
-    for name, file, images, purpose in imports:
-        show_import(console, coordinator.register_dataset(name, world / file, world / images, purpose))
-    config: dict[str, Any] = {**read_toml(CONFIG), "seed": folder.seed}
-    run = coordinator.create_run("demo", "demo", config)
-    folder.mark_begun(run["id"])
-    return str(run["id"])
-
-
-def _go_on(coordinator: Coordinator, run_id: str) -> None:
-    run = coordinator.run(run_id)
-    if run["status"] == "created":
-        coordinator.start(run_id, int(run["config"]["trainings"]), idempotency_key="demo")
-    elif run["status"] in {"paused", "failed"}:
-        coordinator.control(run_id, "resume")

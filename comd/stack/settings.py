@@ -4,13 +4,13 @@ A table such as `[teacher]` holds that service's own settings; they reach it thr
 """
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from shared.environment import told
 from shared.keys import home
 from shared.settings import ProcessSettings, default_image_store
 from shared.types import EngineSpec
@@ -39,8 +39,8 @@ class StackSettings(ProcessSettings):
     )
     scripted: dict[str, Any] | None = Field(None, description="start the scripted engine with these flags")
     image_store: str = Field(default_factory=default_image_store)
-    database_url: str | None = Field(default_factory=lambda: os.environ.get("DATABASE_URL"))
-    redis_url: str | None = Field(default_factory=lambda: os.environ.get("REDIS_URL"))
+    database_url: str | None = Field(default_factory=lambda: told("DATABASE_URL"))
+    redis_url: str | None = Field(default_factory=lambda: told("REDIS_URL"))
     teacher: dict[str, Any] = Field(default_factory=dict)
     assessor: dict[str, Any] = Field(default_factory=dict)
     augmentor: dict[str, Any] = Field(default_factory=dict)

@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+from shared.environment import told
 from shared.keys import home
 from shared.settings import ProcessSettings, default_image_store
 from shared.types import ServerRoot
@@ -17,12 +18,12 @@ class CoordinatorSettings(ProcessSettings):
     host: str = "127.0.0.1"
     port: int = Field(8100, ge=1, le=65535)
     database_url: str = Field(
-        default_factory=lambda: os.environ.get("DATABASE_URL") or "postgresql://127.0.0.1:5432/comd",
-        description="a Postgres server; DATABASE_URL is honoured",
+        default_factory=lambda: told("DATABASE_URL") or "postgresql://127.0.0.1:5432/comd",
+        description="a Postgres server; DATABASE_URL and DATABASE_URL_FILE are honoured",
     )
     redis_url: str = Field(
-        default_factory=lambda: os.environ.get("REDIS_URL") or "redis://127.0.0.1:6379/0",
-        description="a Redis server; REDIS_URL is honoured",
+        default_factory=lambda: told("REDIS_URL") or "redis://127.0.0.1:6379/0",
+        description="a Redis server; REDIS_URL and REDIS_URL_FILE are honoured",
     )
     image_store: str = Field(default_factory=default_image_store)
     data_roots: tuple[Path, ...] = Field(
