@@ -19,7 +19,7 @@ NOT_LOCKED := $(addprefix --no-emit-package ,torch triton cuda-bindings cuda-pat
 VLLM_VENV := $(abspath $(or $(COMD_VLLM_VENV),.venv-vllm))
 export TORCH_INDEX_URL
 
-.PHONY: help setup demo up test test-unit test-integration test-acceptance test-vllm chaos lint format bench bench-gpu locks clean
+.PHONY: help setup demo up test test-unit test-integration test-acceptance test-vllm test-compose chaos lint format bench bench-gpu locks clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -57,6 +57,9 @@ test-vllm: $(STAMP)  ## roles, whole loop and student on vLLM's CPU build, in an
 	@$(PYTHON) tests/vllm/environment.py "$(VLLM_VENV)" || \
 		{ status=$$?; test $$status = 77 && echo "skipped: tests/vllm"; exit $$(( status == 77 ? 0 : status )); }; \
 	COMD_VLLM_VENV="$(VLLM_VENV)" $(PY) -m pytest tests/vllm
+
+test-compose: $(STAMP)  ## the containers, run for real: images, the demo's loop, crashes, a swap (half an hour; wants Docker)
+	@$(PY) -m pytest tests/compose -v
 
 chaos: $(STAMP)  ## the fault tests in their long form, about an hour; docs/faults.md
 	@$(PY) -m tests.chaos $(CHAOS_FLAGS)

@@ -30,7 +30,7 @@ FROM ${PYTHON_IMAGE}
 RUN groupadd --gid 10001 comd && useradd --uid 10001 --gid comd --no-create-home --home-dir /tmp comd \
     # where volumes are mounted: a new one takes its owner from here
     && for place in /run/comd/keys /run/comd/postgres /run/comd/redis /run/comd/grafana \
-        /images /demo /data /models /var/lib/comd/tmp; do install -d -o comd -g comd -m 0750 $place; done \
+        /images /demo /data /model-cache /var/lib/comd/tmp; do install -d -o comd -g comd -m 0750 $place; done \
     && chown comd:comd /var/lib/comd
 COPY --from=build /opt/comd /opt/comd
 COPY --from=build /app /app
