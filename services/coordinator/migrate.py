@@ -16,9 +16,11 @@ MIGRATION_LOCK = 0x434F4D44  # "COMD": starters of several processes take turns
 
 def migrate(url: str) -> None:
     """Upgrade to the newest schema that this version knows. ConfigError where the database is ahead of it."""
-    engine = create_engine(driver_url(url))
+    # named, because from a database of another encoding not even its version could be read
+    engine = create_engine(driver_url(url), connect_args={"client_encoding": "utf8"})
     try:
         with engine.connect() as connection:
+            _refuse_other_encodings(connection)
             connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
             connection.commit()
             config = _config(connection)
@@ -39,6 +41,15 @@ def _config(connection: Connection) -> Config:
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     config.attributes["connection"] = connection
     return config
+
+
+def _refuse_other_encodings(connection: Connection) -> None:
+    encoding = connection.execute(text("SHOW server_encoding")).scalar_one()
+    if encoding != "UTF8":
+        raise ConfigError(
+            f"the database has encoding {encoding}, but questions and answers come in every script: make one with "
+            "CREATE DATABASE comd ENCODING 'UTF8' LOCALE 'C.UTF-8' TEMPLATE template0"
+        )
 
 
 def _refuse_newer(connection: Connection, config: Config) -> None:

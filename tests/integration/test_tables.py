@@ -1,6 +1,8 @@
 """The schema: made from empty, equal to the tables in code, and a newer one is refused."""
 
+import secrets
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -105,3 +107,11 @@ async def test_rows_are_inserted_once_and_exactly(postgres_url: str) -> None:
 )
 def test_nul_is_dropped_and_nothing_else(text: str, json: str) -> None:
     assert to_json(text) == json
+
+
+def test_a_database_of_another_encoding_is_refused_with_what_to_do(postgres_url: str) -> None:
+    name = f"ascii_{secrets.token_hex(4)}"
+    with psycopg.connect(postgres_url, autocommit=True) as c:
+        c.execute(f"CREATE DATABASE {name} ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+    with pytest.raises(ConfigError, match=r"encoding SQL_ASCII.*CREATE DATABASE comd ENCODING 'UTF8'"):
+        migrate(urlsplit(postgres_url)._replace(path=f"/{name}").geturl())
