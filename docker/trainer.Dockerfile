@@ -6,15 +6,15 @@ ARG PIP_INDEX_URL
 ARG PIP_EXTRA_INDEX_URL
 ARG PIP_TRUSTED_HOST
 ARG TORCH=torch==2.13.0
-# plain PyPI brings gigabytes of CUDA; PyTorch's own index of CPU builds does not
-ARG TORCH_INDEX_URL=https://download.pytorch.org/whl/cpu
+# without it torch comes with gigabytes of CUDA; README, "Where torch comes from"
+ARG TORCH_INDEX_URL
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python3 -m venv /opt/comd
 WORKDIR /app
 COPY locks/build.txt locks/
 # torch before DeepSpeed, which is built here and looks at it; what torch itself needs is in the lock
 RUN /opt/comd/bin/python -m pip install --require-hashes -r locks/build.txt \
-    && /opt/comd/bin/python -m pip install --no-deps --index-url ${TORCH_INDEX_URL} ${TORCH}
+    && /opt/comd/bin/python -m pip install ${TORCH_INDEX_URL:+--no-deps --index-url ${TORCH_INDEX_URL}} ${TORCH}
 COPY locks/trainer.txt locks/
 RUN DS_ACCELERATOR=cpu /opt/comd/bin/python -m pip install --require-hashes --no-deps --no-build-isolation \
         -r locks/trainer.txt
