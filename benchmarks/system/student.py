@@ -8,10 +8,9 @@ import argparse
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated
 
 import orjson
-from fastapi import FastAPI, Form, Header, Request, Response, UploadFile
+from fastapi import FastAPI, Request, Response
 
 from services.trainer.serving.vllm_request import named, request, student_of
 from services.trainer.serving.wire import Wire
@@ -21,7 +20,7 @@ from shared.keys import Keys, load_keys
 from shared.service import Readiness, create_app, serve
 from shared.settings import default_image_store
 from shared.types import JsonObject
-from tests.doubles.stub_trainer import StubTrainer
+from tests.doubles.stub_trainer import StubTrainer, trainer_routes
 
 
 def create_student_app(trainer: StubTrainer, keys: Keys, store: ImageStore) -> FastAPI:
@@ -45,32 +44,13 @@ def create_student_app(trainer: StubTrainer, keys: Keys, store: ImageStore) -> F
         told["proceed"] += 1
         return {}
 
-    @app.post("/v1/files")
-    async def files(file: UploadFile, purpose: Annotated[str, Form()]) -> JsonObject:
-        return {"id": trainer.upload(await file.read()), "object": "file", "purpose": purpose}
-
-    @app.post("/v1/fine_tuning/jobs")
-    async def create(
-        asked: JsonObject, idempotency_key: Annotated[str, Header()], x_comd_lease: Annotated[str, Header()]
-    ) -> JsonObject:
-        return trainer.create_job(asked, idempotency_key, x_comd_lease)
-
-    @app.get("/v1/fine_tuning/jobs/{job_id}")
-    async def job(job_id: str) -> JsonObject:
-        found = trainer.jobs[job_id]
-        if found["status"] == "queued" and told["proceed"]:
+    def look(job: JsonObject) -> JsonObject:
+        if job["status"] == "queued" and told["proceed"]:
             told["proceed"] -= 1
-            return trainer.advance(found)
-        return found
+            return trainer.advance(job)
+        return job
 
-    @app.post("/v1/leases")
-    async def lease(asked: JsonObject) -> JsonObject:
-        return trainer.lease(asked["owner"], asked.get("checkpoint"))
-
-    @app.delete("/v1/leases/{owner}")
-    async def release(owner: str) -> JsonObject:
-        trainer.release(owner)
-        return {}
+    app.include_router(trainer_routes(trainer, look))
 
     async def chat(asked: Request) -> Response:
         body = await asked.body()

@@ -9,12 +9,12 @@ import argparse
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Form, Header, Request, UploadFile
+from fastapi import APIRouter, FastAPI, Form, Header, Request, UploadFile
 
 from shared.engine import chat, pooled_client
 from shared.errors import BadRequest, Conflict, NotFound
@@ -150,6 +150,37 @@ async def keep_stepping(trainer: StubTrainer, step_s: float) -> None:
         trainer.step()
 
 
+def trainer_routes(trainer: StubTrainer, look: Callable[[JsonObject], JsonObject]) -> APIRouter:
+    """Files, jobs and leases; `look` gives a job as it is now."""
+    routes = APIRouter(prefix="/v1")
+
+    @routes.post("/files")
+    async def files(file: UploadFile, purpose: Annotated[str, Form()]) -> JsonObject:
+        assert purpose == "fine-tune"
+        return {"id": trainer.upload(await file.read()), "object": "file"}
+
+    @routes.post("/fine_tuning/jobs")
+    async def create(
+        asked: JsonObject, idempotency_key: Annotated[str, Header()], x_comd_lease: Annotated[str, Header()]
+    ) -> JsonObject:
+        return trainer.create_job(asked, idempotency_key, x_comd_lease)
+
+    @routes.get("/fine_tuning/jobs/{job_id}")
+    async def job(job_id: str) -> JsonObject:
+        return look(trainer.jobs[job_id])
+
+    @routes.post("/leases")
+    async def lease(asked: JsonObject) -> JsonObject:
+        return trainer.lease(asked["owner"], asked.get("checkpoint"))
+
+    @routes.delete("/leases/{owner}")
+    async def release(owner: str) -> JsonObject:
+        trainer.release(owner)
+        return {}
+
+    return routes
+
+
 def create_stub_app(
     trainer: StubTrainer, keys: Keys, image_store: str, timeout_s: float = 60.0, step_s: float = 0.1
 ) -> FastAPI:
@@ -170,22 +201,7 @@ def create_stub_app(
 
     app = create_app("stub-trainer", keys, probe, lifespan)
 
-    @app.post("/v1/files")
-    async def files(file: UploadFile, purpose: Annotated[str, Form()]) -> JsonObject:
-        assert purpose == "fine-tune"
-        return {"id": trainer.upload(await file.read()), "object": "file"}
-
-    @app.post("/v1/fine_tuning/jobs")
-    async def create(
-        asked: JsonObject,
-        idempotency_key: Annotated[str, Header()],
-        x_comd_lease: Annotated[str, Header()],
-    ) -> JsonObject:
-        return trainer.create_job(asked, idempotency_key, x_comd_lease)
-
-    @app.get("/v1/fine_tuning/jobs/{job_id}")
-    async def job(job_id: str) -> JsonObject:
-        return trainer.advance(trainer.jobs[job_id])
+    app.include_router(trainer_routes(trainer, trainer.advance))
 
     @app.post("/v1/fine_tuning/jobs/{job_id}/cancel")
     async def cancel(job_id: str) -> JsonObject:
@@ -194,15 +210,6 @@ def create_stub_app(
     @app.post("/v1/fine_tuning/jobs/{job_id}/resume")
     async def resume(job_id: str) -> JsonObject:
         return trainer.resume(trainer.jobs[job_id])
-
-    @app.post("/v1/leases")
-    async def lease(asked: JsonObject) -> JsonObject:
-        return trainer.lease(asked["owner"], asked.get("checkpoint"))
-
-    @app.delete("/v1/leases/{owner}")
-    async def release(owner: str) -> JsonObject:
-        trainer.release(owner)
-        return {}
 
     @app.post("/v1/chat/completions")
     async def completions(request: Request) -> JsonObject:
