@@ -15,15 +15,9 @@ from rich.console import Console
 from rich.text import Text
 
 from comd.commands.connection import connect
-from services.coordinator.database import connect as connect_database
-from services.coordinator.doctor.services import look_at_services
-from services.coordinator.doctor.stores import look_at_database, look_at_redis
-from services.coordinator.queue import Queue
-from services.coordinator.settings import CoordinatorSettings
-from shared.environment import told
 from shared.errors import ComdError
 from shared.finding import Finding, clock, disk, ok, problem, warning
-from shared.keys import Keys, home, load_keys
+from shared.keys import home, load_keys
 from shared.service import VERSION
 
 COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
@@ -68,7 +62,7 @@ def of_the_system() -> list[Finding]:
             ahead_s = _ahead_s(coordinator.url)
             seen = coordinator.doctor()
         except (ComdError, httpx.HTTPError) as error:
-            return [_without_coordinator(coordinator.url, error), *asyncio.run(from_here(load_keys()))]
+            return [_without_coordinator(coordinator.url, error), *_from_here()]
     data = [Finding(**finding) for finding in seen["data"]]
     return [*_coordinator(coordinator.url, str(seen["version"]), ahead_s), *data]
 
@@ -93,19 +87,13 @@ def _without_coordinator(url: str, error: Exception) -> Finding:
     return problem("coordinator", f"{url} cannot be asked: {error}", todo)
 
 
-async def from_here(keys: Keys) -> list[Finding]:
-    """The services where this environment says they are; the stores only where it names them."""
-    settings = CoordinatorSettings()
-    found = await look_at_services(settings, keys)
-    if told("DATABASE_URL"):
-        engine = connect_database(settings.database_url)
-        found += [one for one in await look_at_database(engine) if one.what != "leader"]
-        await engine.dispose()
-    if told("REDIS_URL"):
-        queue = Queue(settings.redis_url, settings.queue_name)
-        found += await look_at_redis(queue)
-        await queue.close()
-    return found
+def _from_here() -> list[Finding]:
+    try:  # brings the database's driver, which a client elsewhere does not need
+        from services.coordinator.doctor.environment import look_from_here
+    except ModuleNotFoundError as error:
+        todo = "pip install 'comd[coordinator]' here, or look from where the coordinator is installed"
+        return [warning("services", f"not looked at from here: there is no {error.name}", todo)]
+    return asyncio.run(look_from_here(load_keys()))
 
 
 def show(console: Console, found: list[Finding]) -> None:

@@ -1,6 +1,8 @@
 """The architecture holds: who may import whom, and the README's file tree names what is there."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -85,3 +87,11 @@ def test_the_readmes_file_tree_is_true() -> None:
         assert (ROOT / path).exists(), f"the README names {path}, which is not there"
         if path.endswith("/"):
             folders.append((depth, name.strip()))
+
+
+def test_the_command_alone_needs_no_extra() -> None:
+    """`pip install comd` is a client; what `comd up` or a database needs is imported where it is used."""
+    code = "import sys, comd.cli; print(*{name.split('.')[0] for name in sys.modules})"
+    found = set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split())
+    assert "comd" in found
+    assert not found & (HEAVY | {"alembic", "psycopg", "pyarrow", "redis", "sqlalchemy", "numpy"})
