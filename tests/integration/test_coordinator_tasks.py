@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from services.coordinator.committer import ClaimLost, Committer
 from services.coordinator.database import connect
 from services.coordinator.leadership import Leader, LeadershipLost, leadership
+from services.coordinator.ledger import ERRORS_ALLOWED, Ledger
 from services.coordinator.repositories import planning, tasks, work
 from services.coordinator.repositories.rows import execute, fetch, insert, scalar
 from services.coordinator.repositories.tasks import Claim, Held, TaskKey
@@ -153,6 +154,19 @@ async def test_errors_fail_a_task_in_the_end(engine: AsyncEngine) -> None:
             (claim,) = await tasks.claim(c, KEYS[:1], "w", 60)
             assert await tasks.count_error(c, claim, "ValueError", 2) is expected
         assert (await states(c))["a"] == "failed"
+
+
+async def test_a_task_that_keeps_ending_unexpectedly_is_a_failure_that_people_see(
+    engine: AsyncEngine,
+) -> None:
+    ledger = Ledger(engine, "w", 60)
+    for count in range(1, ERRORS_ALLOWED + 1):
+        (claimed,) = await ledger.claim(KEYS[:1])
+        await ledger.count_error(claimed, f"ValueError: {count}")
+    async with engine.connect() as c:
+        assert (await states(c))["a"] == "failed"
+        (found,) = await fetch(c, "SELECT phase, image, reason, attempts FROM failures")
+        assert found == {"phase": "teaching", "image": "a", "reason": "ValueError: 3", "attempts": 3}
 
 
 async def test_group_commit_writes_ours_and_drops_the_rest(engine: AsyncEngine) -> None:
