@@ -10,11 +10,13 @@ from shared.errors import ConfigError
 
 
 def told(variable: str) -> str | None:
-    """The value; None where neither is set. ConfigError where the file cannot be read."""
-    if (value := os.environ.get(variable)) is not None:
+    """The value; None where neither is set. ConfigError where the file cannot be read.
+
+    An empty variable leaves the word to the file: Compose sets it, empty, where the user does not.
+    """
+    value, path = os.environ.get(variable), os.environ.get(f"{variable}_FILE")
+    if value or path is None:
         return value
-    if (path := os.environ.get(f"{variable}_FILE")) is None:
-        return None
     try:
         return Path(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:

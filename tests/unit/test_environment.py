@@ -18,6 +18,8 @@ def test_a_file_is_read_where_the_variable_is_not_set(
     monkeypatch.delenv("DATABASE_URL", raising=False)
     monkeypatch.setenv("DATABASE_URL_FILE", str(tmp_path / "url"))
     assert CoordinatorSettings().database_url == "postgresql://u:p@postgres/comd"
+    monkeypatch.setenv("DATABASE_URL", "")
+    assert CoordinatorSettings().database_url == "postgresql://u:p@postgres/comd"
     monkeypatch.setenv("DATABASE_URL", "postgresql://other/comd")
     assert CoordinatorSettings().database_url == "postgresql://other/comd"
 
