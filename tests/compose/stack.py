@@ -93,4 +93,4 @@ def wait_until(is_so: Callable[[], bool], within_s: float, what: str) -> None:
     ends = time.monotonic() + within_s
     while not is_so():
         assert time.monotonic() < ends, f"waited {within_s:g} s for {what}"
-        time.sleep(0.5)
+        time.sleep(2)  # a look is a process or two
