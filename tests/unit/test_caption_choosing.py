@@ -3,9 +3,11 @@
 from pathlib import Path
 from random import Random
 
+import duckdb
 import pytest
 
-from services.trainer.captions.choosing import Chosen, choose
+from services.trainer.captions import select_captions
+from services.trainer.captions.choosing import Chosen, choose, draw
 from shared.errors import ConfigError
 from tests.caption_sets import caption, chosen_slowly, planted, read, write_parts
 
@@ -113,6 +115,32 @@ def test_a_folder_of_any_name(tmp_path: Path) -> None:
     write_parts(work, rows, 2)
     chosen(work)
     assert read(work) == chosen_slowly(rows, 3, 12, 0)
+
+
+def test_a_draw_with_too_little_room_is_repeated() -> None:
+    captions = [
+        (f"c{at}", [phrase])
+        for phrase in ("street", "road")
+        for at in range(200 if phrase == "street" else 30)
+    ]
+    with duckdb.connect() as database:
+        database.execute("ATTACH ':memory:' AS counted; CREATE TABLE picked (row INT, place INT)")
+        database.execute("CREATE TABLE counted.phrases (phrase TEXT, place INT, frequency INT)")
+        database.execute("INSERT INTO counted.phrases VALUES ('road', 1, 30), ('street', 2, 200)")
+        database.execute("CREATE TABLE mentions (phrase TEXT, id TEXT, row INT)")
+        rows = [(phrases[0], id, row) for row, (id, phrases) in enumerate(captions)]
+        database.executemany("INSERT INTO mentions VALUES (?, ?, ?)", rows)
+        draw(database, min_frequency=3, cap=20, seed=0, room=5)
+        picked = database.execute("SELECT row, place FROM picked").fetchall()
+    for place, phrase in ((1, "road"), (2, "street")):
+        ids = select_captions([caption for caption in captions if caption[1] == [phrase]], cap=20)
+        assert {captions[row][0] for row, at in picked if at == place} == ids
+    assert len(picked) == 40
+
+
+def test_a_cap_of_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="a cap of at least 1"):
+        chosen(tmp_path, cap=0)
 
 
 def test_no_parts_says_what_to_do(tmp_path: Path) -> None:

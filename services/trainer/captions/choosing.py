@@ -37,18 +37,31 @@ CREATE TABLE counted.phrases AS
 SELECT row_number() OVER (ORDER BY frequency, phrase) AS place, phrase, frequency
 FROM (SELECT phrase, count(*) AS frequency FROM mentions GROUP BY phrase)
 """
-# Only mentions of phrases above the cap are hashed
-CHOSEN = """
-CREATE TABLE chosen AS
-WITH kept AS (FROM counted.phrases WHERE frequency >= $min_frequency),
-picked AS (
-    SELECT row, place FROM mentions JOIN kept USING (phrase) WHERE frequency <= $cap
-    UNION ALL
-    SELECT row, place FROM mentions JOIN kept USING (phrase) WHERE frequency > $cap
-    QUALIFY row_number() OVER (PARTITION BY place ORDER BY sha256(concat($seed, '|', phrase, '|', id))) <= $cap
-)
-SELECT row, min(place) AS place FROM picked GROUP BY row
+RARE = """
+CREATE TABLE picked AS
+SELECT row, place FROM mentions JOIN counted.phrases USING (phrase) WHERE frequency BETWEEN $min_frequency AND $cap
 """
+# Phrases above the cap for which nothing is drawn yet. Hashes are spread evenly: below `bound` lie about `room` of them
+OFTEN = """
+CREATE OR REPLACE TABLE often AS
+SELECT place, phrase, CASE WHEN frequency > $room
+    THEN lpad(lower(hex(CAST($room * 4294967296 // frequency AS BIGINT))), 8, '0') ELSE 'g' END AS bound
+FROM counted.phrases ANTI JOIN picked USING (place)
+WHERE frequency > $cap AND frequency >= $min_frequency
+"""
+NEAR = """
+CREATE OR REPLACE TABLE near AS
+SELECT row, place, rank FROM (
+    SELECT row, place, bound, sha256(concat($seed, '|', phrase, '|', id)) AS rank
+    FROM mentions JOIN often USING (phrase)
+) WHERE rank < bound
+"""
+DRAWN = """
+INSERT INTO picked
+SELECT row, place FROM near
+QUALIFY row_number() OVER (PARTITION BY place ORDER BY rank) <= $cap AND count(*) OVER (PARTITION BY place) >= $cap
+"""
+CHOSEN = "CREATE TABLE chosen AS SELECT row, min(place) AS place FROM picked GROUP BY row"
 SELECTED = """
 SELECT id, image, text, row, phrase, frequency
 FROM captions JOIN chosen USING (row) JOIN counted.phrases USING (place) ORDER BY row
@@ -81,18 +94,40 @@ def choose(work: Path, *, min_frequency: int, cap: int, seed: int, memory_mib: i
     Of captions with equal ids the one with the lowest row counts. The process stays within `memory_mib`; what does
     not fit lies in `work/spill` until the end.
     """
+    refuse_cap(cap)
     parts = parts_of(work)
     counted = _counted(work, parts, memory_mib)
-    with _database(work, parts, memory_mib) as database:
+    with connected(work, parts, memory_mib) as database:
         database.execute(f"ATTACH {_quoted(counted)} AS counted (READ_ONLY)")
         database.execute(VIEWS)
-        given = {"min_frequency": min_frequency, "cap": cap}
-        database.execute(CHOSEN, {**given, "seed": str(seed)})
+        database.execute(RARE, {"min_frequency": min_frequency, "cap": cap})
+        draw(database, min_frequency, cap, seed, room=2 * cap + 50)
+        database.execute(CHOSEN)
         write_whole(database, work / "duplicates.parquet", "FROM counted.duplicates ORDER BY row")
         write_whole(database, work / "phrases.parquet", WITH_SELECTED)
         write_whole(database, work / "selected.parquet", SELECTED)
         (counts,) = database.execute(COUNTS, {"min_frequency": min_frequency}).fetchall()
     return Chosen(*counts)
+
+
+def draw(database: "DuckDBPyConnection", min_frequency: int, cap: int, seed: int, room: int) -> None:
+    """Pick the `cap` lowest hashes of each phrase above the cap, by sorting only about `room` of them.
+
+    Sorted whole, the mentions of ten million captions did not fit into 2 GiB. Where fewer than `cap` lie below the
+    bound, which for twice the cap is all but impossible, that phrase is drawn for again with more room.
+    """
+    while True:
+        database.execute(OFTEN, {"min_frequency": min_frequency, "cap": cap, "room": room})
+        if not database.execute("FROM often LIMIT 1").fetchall():
+            return
+        database.execute(NEAR, {"seed": str(seed)})
+        database.execute(DRAWN, {"cap": cap})
+        room *= 8
+
+
+def refuse_cap(cap: int) -> None:
+    if cap < 1:
+        raise ConfigError(f"expected a cap of at least 1 caption for a phrase, got {cap}")
 
 
 def parts_of(work: Path) -> list[Path]:
@@ -122,7 +157,7 @@ def _counted(work: Path, parts: list[Path], memory_mib: int) -> Path:
     for stale in [*work.glob("counted-*.duckdb"), *work.glob(".counted.*")]:
         stale.unlink()
     draft = work / ".counted.part"
-    with _database(work, parts, memory_mib) as database:
+    with connected(work, parts, memory_mib) as database:
         database.execute(f"ATTACH {_quoted(draft)} AS counted")
         for statement in (DUPLICATES, VIEWS, PHRASES, "DETACH counted"):
             database.execute(statement)
@@ -138,7 +173,7 @@ def _identity(parts: list[Path]) -> str:
 
 
 @contextmanager
-def _database(work: Path, parts: list[Path], memory_mib: int) -> Iterator["DuckDBPyConnection"]:
+def connected(work: Path, parts: list[Path], memory_mib: int) -> Iterator["DuckDBPyConnection"]:
     """A database in memory that spills into the work folder and has the parts as a view."""
     try:
         import duckdb
