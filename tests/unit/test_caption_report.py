@@ -64,6 +64,10 @@ def test_a_long_curve_keeps_its_ends_and_few_points() -> None:
     assert all(frequency == pytest.approx(1_000_000 / rank, rel=0.5) for rank, frequency in drawn)
 
 
+def test_a_curve_falls_where_its_frequencies_do() -> None:
+    assert curve({14: 450, 1: 541})[-3:] == [(450, 14), (451, 1), (991, 1)]
+
+
 def test_the_page_is_self_contained_and_escapes_what_captions_say(
     told: dict[str, Any], tmp_path: Path
 ) -> None:
