@@ -130,11 +130,11 @@ def _in_order(work: Path, parts: list[Path], found: Path, min_frequency: int, me
 def _read(parts: list[Path], columns: list[str]) -> "Dataset":
     from ray.data import read_parquet
 
-    return read_parquet([str(part) for part in parts], columns=columns)
+    return read_parquet([str(part) for part in parts]).select_columns(columns)
 
 
 def _on_blocks(rows: "Dataset", query: str, given: dict[str, Any] | None = None) -> "Dataset":
-    """The query's answer to each block, whole: a shuffle by a key leaves all rows of the key in one block."""
+    """The query's answer to each block, whole: after a shuffle by a key no block is split, however large."""
     return rows.map_batches(
         _answered, batch_size=None, batch_format="pyarrow", fn_kwargs={"query": query, "given": given}
     )
