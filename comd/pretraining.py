@@ -102,6 +102,8 @@ def _follow(trainer: Trainer, job_id: str, console: Console, poll_s: float) -> J
             metrics = job.get("metrics") or {}
             if metrics.get("total_steps") and metrics.get("step") is not None:
                 display.show(int(metrics["step"]), int(metrics["total_steps"]), _loss(metrics))
+            elif job["status"] == "queued":
+                display.show(0, None, "the trainer is busy with other jobs")
             time.sleep(poll_s)
     if job["status"] == "succeeded":
         return job

@@ -132,7 +132,7 @@ def test_killed_it_goes_on_and_gives_the_same(place: Place, facts: dict[str, Any
         ("x.json", ["--images", "/nowhere"], "no such folder"),
         (
             "x.json",
-            ["--work", "chat.json.work", "--pipeline", "no_such_pipeline"],
+            ["--pipeline", "no_such_pipeline"],
             "spacy download no_such_pipeline",
         ),
     ],
