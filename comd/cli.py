@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from comd.commands import data, doctor, keys, pool, runs, stack, student
+from comd.commands import captions, data, doctor, keys, pool, runs, stack, student, train
 from shared.errors import ComdError
 
 app = typer.Typer(
@@ -20,8 +20,10 @@ app.command("doctor")(doctor.doctor)
 app.add_typer(data.app, name="data")
 app.add_typer(runs.app, name="run")
 app.add_typer(pool.app, name="pool")
+app.add_typer(captions.app, name="captions")
 app.add_typer(keys.app, name="key")
 app.add_typer(student.app, name="student")
+app.add_typer(train.app, name="train")
 
 
 @app.command("demo")

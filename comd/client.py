@@ -12,10 +12,8 @@ from urllib.parse import quote
 
 import httpx
 
-from shared.errors import ComdError, EngineUnavailable
-
-Json = dict[str, Any]
-TIMEOUT_S = 600.0
+from comd.service import Json, Service
+from shared.errors import ComdError
 
 
 class Coordinator:
@@ -23,10 +21,9 @@ class Coordinator:
 
     def __init__(self, url: str, key: str, transport: httpx.BaseTransport | None = None):
         self.url = url
-        headers = {"authorization": f"Bearer {key}"}
-        self._http = httpx.Client(
-            base_url=url, headers=headers, timeout=TIMEOUT_S, trust_env=False, transport=transport
-        )
+        hint = "start it with `comd up`, or set COMD_URL"
+        self._service = Service("coordinator", url, key, hint, transport)
+        self._ask = self._service.ask
 
     def __enter__(self) -> "Coordinator":
         return self
@@ -34,7 +31,7 @@ class Coordinator:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._http.close()
+        self._service.close()
 
     def datasets(self) -> list[Json]:
         return list(self._ask("GET", "/v1/datasets")["data"])
@@ -129,16 +126,8 @@ class Coordinator:
             "images": images,
             **({} if iteration is None else {"iteration": iteration}),
         }
-        try:
-            with self._http.stream("GET", f"/v1/runs/{run_id}/pools/{pool}/export", params=query) as reply:
-                if reply.status_code >= 400:
-                    reply.read()
-                    raise _error(reply)
-                yield reply
-        except httpx.HTTPError as error:
-            raise EngineUnavailable(
-                f"the export from {self.url} broke off ({error}); ask for it again"
-            ) from error
+        with self._service.stream("export", f"/v1/runs/{run_id}/pools/{pool}/export", query) as reply:
+            yield reply
 
     def keys(self) -> list[Json]:
         return list(self._ask("GET", "/v1/keys")["data"])
@@ -155,29 +144,4 @@ class Coordinator:
         return self._ask("GET", "/v1/doctor")
 
     def picture(self, sha256: str) -> bytes:
-        return self._send("GET", f"/v1/images/{sha256}").content
-
-    def _ask(self, method: str, path: str, **more: Any) -> Json:
-        return dict(self._send(method, path, **more).json())
-
-    def _send(self, method: str, path: str, **more: Any) -> httpx.Response:
-        try:
-            reply = self._http.request(method, path, **more)
-        except httpx.HTTPError as error:
-            raise EngineUnavailable(
-                f"the coordinator at {self.url} cannot be reached ({error}); "
-                "start it with `comd up`, or set COMD_URL"
-            ) from error
-        if reply.status_code >= 400:
-            raise _error(reply)
-        return reply
-
-
-def _error(reply: httpx.Response) -> ComdError:
-    try:
-        said = reply.json()["error"]
-        if reply.status_code == 503:  # it has lost its database for now, say; whoever can wait may ask again
-            return EngineUnavailable(str(said["message"]), code=str(said.get("code")))
-        return ComdError(str(said["message"]), code=str(said.get("code")))
-    except (ValueError, KeyError, TypeError):
-        return ComdError(f"the coordinator answered {reply.status_code}: {reply.text[:200]}")
+        return self._service.send("GET", f"/v1/images/{sha256}").content

@@ -17,7 +17,7 @@ Json = dict[str, Any]
 POLL_S = 0.5
 PLAIN_EVERY_S = 5.0  # between two progress lines where the output is no terminal
 ENDED = {"finished", "exhausted", "paused", "cancelled", "failed"}
-PATIENCE_S = 60.0  # a coordinator that restarts is waited for this long
+PATIENCE_S = 60.0  # a service that restarts is waited for this long
 
 
 def watch_run(
@@ -32,7 +32,7 @@ def watch_run(
     with _Display(console) as display:
         while True:
             check()
-            run = _patiently(coordinator.run, run_id)
+            run = patiently(coordinator.run, run_id)
             display.show(run)
             if run["status"] in ENDED or run["iteration"] > told:
                 told = _tell(console, coordinator, run, told)
@@ -72,7 +72,7 @@ def summary_table(iterations: list[Json]) -> Table:
 
 def _tell(console: Console, coordinator: Coordinator, run: Json, told: int) -> int:
     """Tell every iteration that is over and was not told; gives the number of the first that was not."""
-    iterations = _patiently(coordinator.report, run["id"])["iterations"]
+    iterations = patiently(coordinator.report, run["id"])["iterations"]
     for position, iteration in enumerate(iterations):
         over = iteration["number"] < run["iteration"] or run["status"] in ENDED
         if iteration["number"] >= told and over:
@@ -87,11 +87,12 @@ def because(run: Json) -> str:
     return f": {run['reason']}" if run.get("reason") else ""
 
 
-def _patiently(ask: Callable[[str], Json], run_id: str) -> Json:
+def patiently(ask: Callable[[str], Json], name: str) -> Json:
+    """What is asked of a service by a run's or job's name; while it is restarted it is waited for."""
     ends = time.monotonic() + PATIENCE_S
     while True:
         try:
-            return ask(run_id)
+            return ask(name)
         except EngineUnavailable:
             if time.monotonic() > ends:
                 raise

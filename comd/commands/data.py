@@ -86,7 +86,11 @@ def _said(progress: dict[str, Any]) -> str:
 def show_import(console: Console, result: dict[str, Any]) -> None:
     """What came in, and what did not and why."""
     console.print(f"{result['name']}: {result['num_instructions']:,} {WHAT[result['purpose']]} imported")
-    refused = result["refused"]
+    show_refused(console, result["refused"], result["num_refused"])
+
+
+def show_refused(console: Console, refused: list[dict[str, Any]], num_refused: int) -> None:
+    """The first of what was refused, and how many more there are."""
     for item in refused[:SHOWN_REFUSALS]:
         console.print(
             f"  refused {item['record']}: {item['reason']}",
@@ -95,5 +99,5 @@ def show_import(console: Console, result: dict[str, Any]) -> None:
             markup=False,
             soft_wrap=True,
         )
-    if result["num_refused"] > SHOWN_REFUSALS:
-        console.print(f"  and {result['num_refused'] - SHOWN_REFUSALS:,} more")
+    if num_refused > SHOWN_REFUSALS:
+        console.print(f"  and {num_refused - SHOWN_REFUSALS:,} more")

@@ -55,7 +55,8 @@ def main() -> None:
 def _loop(console: Console, coordinator: Coordinator, folder: DemoFolder) -> str:
     """The id of the demo's run, once it is at its end."""
     begun = [run for run in coordinator.runs() if run["name"] == NAME]
-    run_id = str(begun[0]["id"]) if begun else begin(console, coordinator, folder)
+    captions = folder.world / "captions.json"  # all of them: the light images have no spaCy to choose by
+    run_id = str(begun[0]["id"]) if begun else begin(console, coordinator, folder, captions)
     while not folder.student.exists():  # in the making, in a container of its own
         time.sleep(0.2)
     go_on(coordinator, run_id)

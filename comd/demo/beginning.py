@@ -14,15 +14,15 @@ CONFIG = Path(__file__).parents[2] / "configs" / "demo.toml"
 NAME = "demo"
 
 
-def begin(console: Console, coordinator: Coordinator, folder: DemoFolder) -> str:
+def begin(console: Console, coordinator: Coordinator, folder: DemoFolder, captions: Path) -> str:
     """Import the world, which the coordinator sees at the same path; the id of a run that is yet to start."""
     imports = [
-        (NAME, "instruct.json", "images", "instruct"),
-        (f"{NAME}-captions", "captions.json", "images", "pretrain"),
-        (f"{NAME}-heldout", "heldout.json", "heldout", "evaluation"),
+        (NAME, folder.world / "instruct.json", "images", "instruct"),
+        (f"{NAME}-captions", captions, "images", "pretrain"),
+        (f"{NAME}-heldout", folder.world / "heldout.json", "heldout", "evaluation"),
     ]
     for name, file, images, purpose in imports:
-        told = coordinator.register_dataset(name, folder.world / file, folder.world / images, purpose)
+        told = coordinator.register_dataset(name, file, folder.world / images, purpose)
         show_import(console, told)
     config: dict[str, Any] = {**read_toml(CONFIG), "seed": folder.seed}
     return str(coordinator.create_run(NAME, NAME, config)["id"])

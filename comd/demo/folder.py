@@ -1,9 +1,8 @@
 """Where a demo keeps its things, and whether an unfinished one can go on.
 
-`world-<seed>` and `student-<seed>` are kept between demos: the same seed makes the same bytes.
+`world-<seed>`, `captions-<seed>` and `student-<seed>` are kept between demos: the same seed makes the same bytes.
 """
 
-import fcntl
 import json
 import shutil
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.errors import ConfigError
+from comd.holding import held
 
 ROOT = Path("runs") / "demo"
 
@@ -29,6 +28,11 @@ class DemoFolder:
     @property
     def world(self) -> Path:
         return (self.root / f"world-{self.seed}").absolute()
+
+    @property
+    def captions(self) -> Path:
+        """The selection of the world's captions for stage 1, and its report."""
+        return (self.root / f"captions-{self.seed}").absolute()
 
     @property
     def student(self) -> Path:
@@ -49,14 +53,8 @@ class DemoFolder:
     @contextmanager
     def held(self) -> Iterator[None]:
         """For one demo at a time; ConfigError where another one is running here."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / "lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise ConfigError(
-                    f"another demo is running in {self.root.absolute()}; wait for it or stop it"
-                ) from error
+        taken = f"another demo is running in {self.root.absolute()}; wait for it or stop it"
+        with held(self.root / "lock", taken):
             yield
 
     def unfinished_run(self) -> str | None:

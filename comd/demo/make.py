@@ -3,19 +3,26 @@
 Each appears whole or not at all: it is written beside its place and renamed when it is done.
 """
 
+import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rich.console import Console
+
+from comd.caption_selection import Request, select_pairs
 from comd.demo.folder import DemoFolder
 from comd.stack.children import Child
 from comd.world import dataset
+from comd.world.caption_pipeline import save_pipeline
 from shared.errors import ConfigError
 
 NUM_PICTURES = 1800
 NUM_HELDOUT_PER_KIND = 100
+CAP = 200  # the world has twelve phrases, each in some 360 captions: the paper's 100 would leave half of them
+CHOSEN = "captions.json"
 
 
 def make_world(folder: DemoFolder) -> None:
@@ -24,6 +31,39 @@ def make_world(folder: DemoFolder) -> None:
         draft = _draft(folder.world)
         dataset.write(draft, folder.seed, NUM_PICTURES, num_heldout_per_kind=NUM_HELDOUT_PER_KIND)
         draft.rename(folder.world)
+
+
+def choose_captions(folder: DemoFolder) -> str:
+    """What was chosen, in a sentence; the selection is `comd captions select`'s, the spaCy pipeline the world's own."""
+    if not folder.captions.exists():
+        draft = _draft(folder.captions)
+        draft.mkdir()
+        save_pipeline(draft / "pipeline", folder.seed)
+        select_pairs(_selection(folder, draft), Console(quiet=True))
+        draft.rename(folder.captions)
+    facts = json.loads((folder.captions / "report.json").read_text())
+    return (
+        f"{facts['pairs_out']:,} of {facts['pairs_in']:,} captions were chosen for stage 1 by their "
+        f"{facts['phrases']} noun phrases."
+    )
+
+
+def _selection(folder: DemoFolder, draft: Path) -> Request:
+    return Request(
+        inputs=[folder.world / "captions.json"],
+        out=draft / CHOSEN,
+        images=folder.world / "images",
+        pipeline=str(draft / "pipeline"),
+        min_frequency=3,
+        cap=CAP,
+        seed=folder.seed,
+        processes=1,
+        memory_mib=512,
+        ray_address=None,
+        work=draft / "work",
+        prompt=dataset.CAPTION_REQUEST,
+        report=draft / "report.html",
+    )
 
 
 @contextmanager

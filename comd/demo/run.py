@@ -12,7 +12,7 @@ from comd.client import Coordinator
 from comd.commands.stack import stop_on_sigterm
 from comd.demo.beginning import begin, go_on
 from comd.demo.folder import DemoFolder
-from comd.demo.make import make_world, student_in_the_making
+from comd.demo.make import CHOSEN, choose_captions, make_world, student_in_the_making
 from comd.demo.result import show_result, write_result
 from comd.stack.settings import StackSettings
 from comd.stack.stack import Stack
@@ -57,8 +57,9 @@ def _run(
     console.print("Making the world and the student's base model, starting the stack ...")
     with student_in_the_making(folder) as is_made, Stack(stack_settings(folder, base_port)) as stack:
         make_world(folder)
+        console.print(choose_captions(folder), highlight=False)
         with Coordinator(stack.url, stack.keys.api) as coordinator:
-            run_id = unfinished or begin(console, coordinator, folder)
+            run_id = unfinished or begin(console, coordinator, folder, folder.captions / CHOSEN)
             folder.mark_begun(run_id)
             while not is_made():
                 stack.check()
@@ -92,5 +93,5 @@ def stack_settings(folder: DemoFolder, base_port: int) -> StackSettings:
             "base_students": {"tiny": str(folder.student)},
             "threads": min(os.cpu_count() or 1, MAX_THREADS),
         },
-        coordinator={"data_roots": [str(folder.world)]},
+        coordinator={"data_roots": [str(folder.world), str(folder.captions)]},
     )

@@ -6,6 +6,8 @@ Colours are CSS custom properties of the page, so that one chart serves light an
 from collections.abc import Mapping, Sequence
 from html import escape
 
+from comd.report.svg import drawing, label, line, polyline
+
 Point = tuple[float, float]  # iteration number, share in [0, 1]
 
 WIDTH, HEIGHT = 640, 300
@@ -24,17 +26,17 @@ def accuracy_curve(main: Sequence[Point], others: Mapping[str, Sequence[Point]])
         return TOP + (1 - share) * (HEIGHT - TOP - BOTTOM)
 
     parts = [_gridline(y(share), f"{share:.0%}") for share in (0, 0.25, 0.5, 0.75, 1)]
-    parts += [_label(x(number), HEIGHT - 12, _iteration_name(number), "middle") for number in numbers]
+    parts += [label(x(number), HEIGHT - 12, _iteration_name(number), "middle") for number in numbers]
     ends = _spread([(y(points[-1][1]), name) for name, points in others.items() if points])
     for index, (name, points) in enumerate(sorted(others.items())):
-        parts.append(_polyline([(x(a), y(b)) for a, b in points], f"kind kind-{index}"))
+        parts.append(polyline([(x(a), y(b)) for a, b in points], f"kind kind-{index}"))
         if name in ends:
-            parts.append(_label(x(last) + 26, ends[name] + 4, name, "start", f"kind-name kind-{index}"))
-    parts.append(_polyline([(x(a), y(b)) for a, b in main], "mean"))
+            parts.append(label(x(last) + 26, ends[name] + 4, name, "start", f"kind-name kind-{index}"))
+    parts.append(polyline([(x(a), y(b)) for a, b in main], "mean"))
     for number, share in main:
         parts.append(f'<circle class="mean" cx="{x(number):.1f}" cy="{y(share):.1f}" r="4"/>')
-        parts.append(_label(x(number), y(share) - 10, f"{share:.2f}", "middle", "value"))
-    return _svg(WIDTH, HEIGHT, parts, "held-out accuracy by iteration")
+        parts.append(label(x(number), y(share) - 10, f"{share:.2f}", "middle", "value"))
+    return drawing(WIDTH, HEIGHT, parts, "held-out accuracy by iteration")
 
 
 def histogram(
@@ -45,7 +47,7 @@ def histogram(
     highest = max((value for values in series.values() for value in values), default=0) or 1
     slot = (width - 2 * left) / max(len(labels), 1)
     bar = slot * 0.8 / max(len(series), 1)
-    parts = [_label(left, 12, title, "start", "chart-title")]
+    parts = [label(left, 12, title, "start", "chart-title")]
     for index, (name, values) in enumerate(series.items()):
         for position, value in enumerate(values):
             size = value / highest * (height - top - bottom)
@@ -55,13 +57,11 @@ def histogram(
                 f'width="{bar:.1f}" height="{size:.1f}">'
                 f"<title>{escape(name)} {labels[position]}: {value}</title></rect>"
             )
-    parts += [_label(left + (i + 0.5) * slot, height - 8, text, "middle") for i, text in enumerate(labels)]
+    parts += [label(left + (i + 0.5) * slot, height - 8, text, "middle") for i, text in enumerate(labels)]
     if mark is not None:
         at = left + mark * (width - 2 * left)
-        parts.append(
-            f'<line class="mark" x1="{at:.1f}" x2="{at:.1f}" y1="{top - 4}" y2="{height - bottom}"/>'
-        )
-    return _svg(width, height, parts, title)
+        parts.append(line((at, top - 4), (at, height - bottom), "mark"))
+    return drawing(width, height, parts, title)
 
 
 def _iteration_name(number: float) -> str:
@@ -80,18 +80,4 @@ def _spread(ends: list[tuple[float, str]], gap: float = 14) -> dict[str, float]:
 
 
 def _gridline(y: float, text: str) -> str:
-    line = f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
-    return line + _label(LEFT - 8, y + 4, text, "end")
-
-
-def _polyline(points: Sequence[Point], style: str) -> str:
-    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    return f'<polyline class="{style}" points="{path}"/>'
-
-
-def _label(x: float, y: float, text: str, anchor: str, style: str = "") -> str:
-    return f'<text class="{style}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
-
-
-def _svg(width: float, height: float, parts: Sequence[str], title: str) -> str:
-    return f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(title)}">{"".join(parts)}</svg>'
+    return line((LEFT, y), (WIDTH - RIGHT, y), "grid") + label(LEFT - 8, y + 4, text, "end")

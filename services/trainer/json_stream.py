@@ -19,11 +19,12 @@ STRUCTURE = re.compile(rb'"(?:[^"\\]++|\\.)*+"|["\[\]{},]', re.DOTALL)
 
 @dataclass(frozen=True)
 class Raw:
-    """A line or an array's item, counted from 1."""
+    """A line or an array's item, counted from 1; the last one where the file breaks off there."""
 
     number: int
     data: bytes
     fault: str | None = None
+    breaks_off: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,19 +81,23 @@ def _items(source: BinaryIO, max_bytes: int) -> Iterator[Raw]:
                     yield from _end(mark, chunk[start:], source, number + 1)
                     return
         item.take(chunk[start:])
-    yield Raw(
-        number + 1, b"", "the array does not end: the file is cut off, or a quote or bracket is missing"
+    yield _broken_off(
+        number + 1, "the array does not end: the file is cut off, or a quote or bracket is missing"
     )
 
 
 def _end(mark: bytes, rest: bytes, source: BinaryIO, number: int) -> Iterator[Raw]:
     if mark != b"]":
-        yield Raw(number, b"", "expected the array's closing bracket, got a brace too many")
+        yield _broken_off(number, "expected the array's closing bracket, got a brace too many")
         return
     while not rest.strip(BLANK) and (rest := source.read(CHUNK_BYTES)):
         pass
     if rest:
-        yield Raw(number, b"", "expected nothing behind the array's closing bracket")
+        yield _broken_off(number, "expected nothing behind the array's closing bracket")
+
+
+def _broken_off(number: int, fault: str) -> Raw:
+    return Raw(number, b"", fault, breaks_off=True)
 
 
 class _Item:

@@ -3,6 +3,7 @@
 In its middle a worker is killed, Redis is emptied and the coordinator is killed; the run ends all the same.
 """
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ import psutil
 import pytest
 import redis
 from rich.console import Console
+from typer.testing import CliRunner
 
+from comd.cli import app
 from comd.client import Coordinator
 from comd.demo.result import summary
 from comd.report.page import render
@@ -159,3 +162,31 @@ def test_summary_and_page_are_made_of_it(
     assert made["final_accuracy"] == made["iterations"][-1]["heldout_accuracy"]
     page = render(report, coordinator.picture, "Title", "Subtitle", ["next"])
     assert page.count("<svg") == 3
+
+
+def test_a_run_begins_from_a_student_that_was_aligned_beside(
+    finished: tuple[Trouble, dict[str, Any]],
+    stack: Stack,
+    coordinator: Coordinator,
+    world: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COMD_API_KEY", stack.keys.api)
+    words = ["train", "pretrain", str(world / "captions.json"), "--images", str(world / "images")]
+    words += ["--base", "tiny", "--image-store", stack.settings.image_store, "--batch-size", "8", "--json"]
+    told = CliRunner().invoke(
+        app, [*words, "--trainer-url", stack.settings.url("trainer")], catch_exceptions=False
+    )
+    aligned = json.loads(told.stdout)["checkpoint"]
+    config = {
+        "trainings": 1,
+        "student": {"base": aligned, "max_tokens": 8},
+        "training": CONFIG["training"],
+    }
+    run = coordinator.create_run("aligned", "world", config)
+    coordinator.start(run["id"], 1)
+    assert watch_run(coordinator, run["id"], Console(quiet=True), poll_s=0.05)["status"] == "finished"
+    start, only = coordinator.report(run["id"])["iterations"]
+    assert "pretraining" not in start["seconds"]
+    checkpoints = stack.settings.home / "trainer" / "checkpoints"
+    assert json.loads((checkpoints / only["checkpoint"] / "comd.json").read_text())["model"] == aligned

@@ -1,0 +1,29 @@
+"""The selection by Ray Data on this machine beside the local one: the same files, row for row."""
+
+from pathlib import Path
+
+import pytest
+
+from services.trainer.captions import choosing
+from tests.caption_sets import chosen_slowly, planted, read, write_parts
+
+pytest.importorskip("ray", reason="Ray is not installed: pip install 'comd[ray]'")
+
+
+@pytest.mark.filterwarnings("default")  # Ray warns of its own future
+def test_ray_and_local_are_equal(tmp_path: Path) -> None:
+    from services.trainer.captions import on_ray
+
+    frequencies = {f"phrase {number}": 1 + 150 // (number + 1) for number in range(60)} | {
+        "公园": 120,
+        "it's|": 7,
+        "": 4,
+    }
+    rows = planted(frequencies, repeated=40)
+    write_parts(tmp_path / "ray", rows, 5)
+    write_parts(tmp_path / "local", rows[::-1], 2)
+    given = {"min_frequency": 3, "cap": 10, "seed": 4, "memory_mib": 512}
+    counts = on_ray.choose(tmp_path / "ray", **given, address="local")
+    assert counts == choosing.choose(tmp_path / "local", **given)
+    assert read(tmp_path / "ray") == read(tmp_path / "local") == chosen_slowly(rows, 3, 10, 4)
+    assert not (tmp_path / "ray" / "on-ray").exists()
