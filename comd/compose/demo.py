@@ -15,7 +15,7 @@ from comd.client import Coordinator
 from comd.commands.connection import connect
 from comd.demo.beginning import NAME, begin, go_on
 from comd.demo.folder import DemoFolder
-from comd.demo.make import make_world
+from comd.demo.make import CHOSEN, choose_captions, make_world
 from comd.demo.result import show_result, write_result
 from comd.watch import watch_run
 from shared import logs
@@ -43,6 +43,7 @@ def main() -> None:
     folder = DemoFolder(SEED, ROOT)
     with folder.held(), connect() as coordinator:
         make_world(folder)
+        console.print(choose_captions(folder), highlight=False)
         run = _loop(console, coordinator, folder)
         report = coordinator.report(run)
         next_commands = [command.format(url=url) for command in NEXT_COMMANDS]
@@ -55,7 +56,7 @@ def main() -> None:
 def _loop(console: Console, coordinator: Coordinator, folder: DemoFolder) -> str:
     """The id of the demo's run, once it is at its end."""
     begun = [run for run in coordinator.runs() if run["name"] == NAME]
-    captions = folder.world / "captions.json"  # all of them: the light images have no spaCy to choose by
+    captions = folder.captions / CHOSEN
     run_id = str(begun[0]["id"]) if begun else begin(console, coordinator, folder, captions)
     while not folder.student.exists():  # in the making, in a container of its own
         time.sleep(0.2)
