@@ -7,7 +7,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.trainer.captions import select_captions
@@ -52,12 +52,14 @@ def test_vector(cap: str) -> None:
     assert sorted(found) == VECTOR["expected"][cap]
 
 
+@settings(deadline=None, max_examples=50)
 @given(captions, st.integers(1, 6), st.integers(1, 8), st.integers(-3, 2**70))
 def test_equals_the_paper_step_by_step(captions: Captions, least: int, cap: int, seed: int) -> None:
     found = select_captions(captions.items(), min_frequency=least, cap=cap, seed=seed)
     assert found == step_by_step(captions, least, cap, seed)
 
 
+@settings(deadline=None, max_examples=50)
 @given(captions, st.randoms(use_true_random=False))
 def test_order_of_captions_and_phrases_means_nothing(captions: Captions, drawn: Random) -> None:
     shuffled = [(id, drawn.sample(phrases, len(phrases))) for id, phrases in captions.items()]

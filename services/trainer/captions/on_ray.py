@@ -6,8 +6,10 @@ folder must be one that every machine of the cluster sees, and `comd` must be in
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -135,16 +137,17 @@ def _read(parts: list[Path], columns: list[str]) -> "Dataset":
 
 def _on_blocks(rows: "Dataset", query: str, given: dict[str, Any] | None = None) -> "Dataset":
     """The query's answer to each block, whole: after a shuffle by a key no block is split, however large."""
-    return rows.map_batches(
-        _answered, batch_size=None, batch_format="pyarrow", fn_kwargs={"query": query, "given": given}
-    )
+    answered = partial(_answered, query=query, given=given)
+    return rows.map_batches(answered, batch_size=None, batch_format="pyarrow")
 
 
 def _answered(block: "pa.Table", query: str, given: dict[str, Any] | None) -> "pa.Table":
     import duckdb
 
     named = {name: value for name, value in (given or {}).items() if f"${name}" in query}
-    with duckdb.connect(config={"threads": 1, "memory_limit": BLOCK_MEMORY}) as database:
+    spill = Path(tempfile.gettempdir()) / f"comd-captions-{os.getpid()}"
+    config: dict[str, Any] = {"threads": 1, "memory_limit": BLOCK_MEMORY, "temp_directory": str(spill)}
+    with duckdb.connect(config=config) as database:
         database.register("block", block)
         return database.execute(query, named).to_arrow_table()
 
@@ -153,7 +156,8 @@ def _num_blocks(parts: list[Path]) -> int:
     import ray
 
     num_bytes = sum(part.stat().st_size for part in parts)
-    return max(int(ray.cluster_resources()["CPU"]), -(-num_bytes // BLOCK_BYTES))
+    num_cores = int(ray.cluster_resources()["CPU"])  # type: ignore[no-untyped-call]
+    return max(num_cores, -(-num_bytes // BLOCK_BYTES))
 
 
 @contextmanager
@@ -164,11 +168,11 @@ def _cluster(address: str, memory_mib: int) -> Iterator[None]:
         import ray
     except ImportError as error:
         raise ConfigError("choosing captions on a cluster needs Ray: pip install 'comd[ray]'") from error
-    own = (
-        {"object_store_memory": memory_mib * 2**20 // 2, "include_dashboard": False}
-        if address == "local"
-        else {}
-    )
+    own: dict[str, Any] = {}
+    if address == "local":
+        own = {"object_store_memory": memory_mib * 2**20 // 2, "include_dashboard": False}
+        # Ray ends processes that idle for a second, and new ones take seconds to start
+        os.environ.setdefault("RAY_idle_worker_killing_time_threshold_ms", "60000")
     ray.init(address=address, log_to_driver=False, **own)
     try:
         ray.data.DataContext.get_current().enable_progress_bars = False
