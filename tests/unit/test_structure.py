@@ -19,6 +19,7 @@ PURE = {
     "services/coordinator/selection.py",
     "services/coordinator/merge.py",
     "services/coordinator/states.py",
+    "services/trainer/captions/selection.py",
     "shared/identity.py",
 }
 IMPURE = {"httpx", "redis", "sqlalchemy", "psycopg", "os", "pathlib", "fastapi", "asyncio", "time", "random"}

@@ -156,7 +156,7 @@ def _num_blocks(parts: list[Path]) -> int:
     import ray
 
     num_bytes = sum(part.stat().st_size for part in parts)
-    num_cores = int(ray.cluster_resources()["CPU"])  # type: ignore[no-untyped-call]
+    num_cores = int(ray.cluster_resources()["CPU"])
     return max(num_cores, -(-num_bytes // BLOCK_BYTES))
 
 
