@@ -27,3 +27,12 @@ def test_ray_and_local_are_equal(tmp_path: Path) -> None:
     assert counts == choosing.choose(tmp_path / "local", **given)
     assert read(tmp_path / "ray") == read(tmp_path / "local") == chosen_slowly(rows, 3, 10, 4)
     assert not (tmp_path / "ray" / "on-ray").exists()
+
+
+def test_what_ray_writes_no_file_for_is_empty(tmp_path: Path) -> None:
+    from services.trainer.captions import on_ray
+
+    write_parts(tmp_path, planted({"a phrase": 2}, repeated=0), 1)
+    counts = on_ray._in_order(tmp_path, choosing.parts_of(tmp_path), tmp_path / "on-ray", 3, 512)
+    assert counts == choosing.Chosen(pairs_in=4, duplicates=0, pairs_out=0, phrases=0, phrases_kept=0)
+    assert read(tmp_path).selected == []

@@ -4,6 +4,7 @@ Ray Data brings all rows of one id, phrase or caption together in a block; what 
 folder must be one that every machine of the cluster sees, and `comd` must be installed on them.
 """
 
+import logging
 import os
 import shutil
 import tempfile
@@ -82,6 +83,16 @@ SELECT (SELECT count(*) FROM parts), (SELECT count(*) FROM duplicates), (SELECT 
     (SELECT count(*) FROM phrases), (SELECT count(*) FROM phrases WHERE frequency >= $min_frequency)
 """
 
+# what is written, in which order, and with which columns
+FILES = {
+    "duplicates": ("row", "id VARCHAR, row BIGINT"),
+    "phrases": ("frequency, phrase", "phrase VARCHAR, frequency BIGINT, selected BIGINT"),
+    "selected": (
+        "row",
+        "id VARCHAR, image VARCHAR, text VARCHAR, row BIGINT, phrase VARCHAR, frequency BIGINT",
+    ),
+}
+
 
 def choose(work: Path, *, min_frequency: int, cap: int, seed: int, memory_mib: int, address: str) -> Chosen:
     """As `choosing.choose`, on the cluster at `address`; "local" starts one on this machine."""
@@ -121,9 +132,11 @@ def _find(parts: list[Path], found: Path, given: dict[str, Any]) -> None:
 def _in_order(work: Path, parts: list[Path], found: Path, min_frequency: int, memory_mib: int) -> Chosen:
     """The three files from what the cluster found, and their counts."""
     with choosing.connected(work, parts, memory_mib) as database:
-        for name, order in (("duplicates", "row"), ("phrases", "frequency, phrase"), ("selected", "row")):
-            files = sorted(str(file) for file in (found / name).glob("*.parquet"))
-            database.read_parquet(files).create_view(name)
+        for name, (order, columns) in FILES.items():
+            if files := sorted(str(file) for file in (found / name).glob("*.parquet")):
+                database.read_parquet(files).create_view(name)
+            else:  # Ray writes no file where there are no rows
+                database.execute(f"CREATE TABLE {name} ({columns})")
             choosing.write_whole(database, work / f"{name}.parquet", f"FROM {name} ORDER BY {order}")
         (counts,) = database.execute(COUNTS, {"min_frequency": min_frequency}).fetchall()
     return Chosen(*counts)
@@ -173,7 +186,8 @@ def _cluster(address: str, memory_mib: int) -> Iterator[None]:
         own = {"object_store_memory": memory_mib * 2**20 // 2, "include_dashboard": False}
         # Ray ends processes that idle for a second, and new ones take seconds to start
         os.environ.setdefault("RAY_idle_worker_killing_time_threshold_ms", "60000")
-    ray.init(address=address, log_to_driver=False, **own)
+    ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING, **own)
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
     try:
         ray.data.DataContext.get_current().enable_progress_bars = False
         yield
