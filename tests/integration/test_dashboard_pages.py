@@ -63,7 +63,7 @@ def ids(html: str) -> list[str]:
 
 def test_the_list_of_runs_shows_where_each_stands(http: httpx.Client) -> None:
     html = http.get("/").text
-    for said in (">run</bdi>", "paused", "iteration 4 of 9", "assessing", "0.00 USD", ">resume<", ">cancel<"):
+    for said in (">run</bdi>", "paused", "iteration 4 of 9: assessing", "0.00 USD", ">resume<", ">cancel<"):
         assert said in html
     assert ">pause<" not in html
     part = http.get("/", headers={"hx-request": "true"}).text
@@ -74,7 +74,7 @@ def test_the_list_of_runs_shows_where_each_stands(http: httpx.Client) -> None:
 def test_a_run_is_found_by_its_name_and_shows_its_loop_and_numbers(http: httpx.Client) -> None:
     html = http.get("/runs/run").text
     assert html.count('class="station') == 5  # no exam without held-out questions
-    assert "Iteration 4 of 9: assessing" in html
+    assert "iteration 4 of 9: assessing" in html
     assert "120" in html
     assert f'hx-sse:connect="/runs/{RUN}/live"' in html
     missing = http.get("/runs/nothing")

@@ -72,11 +72,9 @@ def test_pages_send_strangers_to_the_sign_in_and_back(http: httpx.Client) -> Non
     assert (part.status_code, part.headers["hx-redirect"]) == (401, "/signin")
 
 
-@pytest.mark.parametrize(
-    "elsewhere", ["//evil.example", "/\\evil.example", "https://evil.example", "", "/a b", "/\n"]
-)
-def test_the_sign_in_never_leads_elsewhere(http: httpx.Client, elsewhere: str) -> None:
-    assert sign_in(http, data={"to": elsewhere}).headers["location"] == "/"
+def test_the_sign_in_never_leads_elsewhere(http: httpx.Client) -> None:
+    for elsewhere in ("//evil.example", "/\\evil.example", "https://evil.example", "", "/a b", "/\n"):
+        assert sign_in(http, data={"to": elsewhere}).headers["location"] == "/", elsewhere
 
 
 def test_rest_without_a_key_stays_401_for_browsers_too(http: httpx.Client) -> None:

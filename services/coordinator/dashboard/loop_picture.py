@@ -14,7 +14,7 @@ STATIONS = (  # name, what happens there, its phases
     ("Training", ("the student", "learns them"), ("training", "pretraining")),
     ("Exam", ("held-out", "questions"), ("evaluating",)),
     ("Judge", ("compares", "both answers"), ("assessing",)),
-    ("Selection", ("the hard ones and", "as many easy"), ("selecting",)),
+    ("Selection", ("hard ones,", "as many easy"), ("selecting",)),
     ("Augmentor", ("writes new", "questions"), ("augmenting",)),
 )
 ORDER = (
@@ -85,8 +85,8 @@ def _arrows(row: JsonObject, progress: JsonObject) -> tuple[Arrow, ...]:
     return (
         Arrow(row.get("tuning_pool"), "questions"),
         Arrow(done.get("teaching") if row.get("phase") == "teaching" else _answered(row), "answers"),
-        Arrow(None, "new weights"),
-        Arrow(row.get("cache_pool"), "to be judged"),
+        Arrow(None, "weights"),
+        Arrow(row.get("cache_pool"), "to judge"),
         Arrow(row["cache_pool"] - (row["unjudged"] or 0) if is_selected else done.get("assessing"), "judged"),
         Arrow(selected, "selected"),
     )

@@ -23,6 +23,7 @@ HEADERS = {**SAFE, "cache-control": "no-store"}
 FILTERS = (
     wording.change,
     wording.count,
+    wording.day,
     wording.decimal,
     wording.detail,
     wording.duration,

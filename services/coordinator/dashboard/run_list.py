@@ -71,4 +71,6 @@ def actions(status: RunStatus) -> list[str]:
     found = []
     if "running" in after:
         found.append("resume" if status in {"paused", "failed"} else "start")
+    if status == "finished":  # nothing goes on that could be cancelled
+        return found
     return [*found, *(name for name in ("pause", "cancel") if BECOMES[name] in after)]

@@ -58,6 +58,10 @@ def moment(value: datetime | None) -> str:
     return NOTHING if value is None else value.strftime("%Y-%m-%d %H:%M:%S")
 
 
+def day(value: datetime) -> str:
+    return value.strftime("%Y-%m-%d")
+
+
 def detail(entry: Mapping[str, Any]) -> str:
     """What a log entry says besides, in a line: its plain values, since REST has the others."""
     said = [
