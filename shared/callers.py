@@ -5,12 +5,14 @@ In: routes declare what they need. Out: Forbidden, with what is needed, where th
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer, SecurityScopes
+from starlette.datastructures import Headers
+from starlette.types import Scope
 
-from shared.errors import Forbidden
+from shared.errors import ComdError, Forbidden
 
 KeyScope = Literal["read", "run", "admin"]
 SCOPES: tuple[KeyScope, ...] = ("read", "run", "admin")
@@ -35,6 +37,19 @@ class Caller:
 FindCaller = Callable[[str], Awaitable[Caller | None]]
 
 
+class Browsers(Protocol):
+    """How a service that has pages lets browsers in, which send no key."""
+
+    def is_open(self, path: str) -> bool:
+        """Whether anybody may ask for it."""
+
+    async def caller(self, scope: Scope, headers: Headers) -> Caller | None:
+        """Whose session the request belongs to."""
+
+    def turn_away(self, scope: Scope, headers: Headers) -> ComdError | None:
+        """What is answered where it belongs to none; None: the same as to any other caller."""
+
+
 def needs(scope: KeyScope) -> Any:
     """A route's or router's dependency: callers with less than this scope are refused; OpenAPI tells of it."""
     return Security(_needs_declared, scopes=[scope])
@@ -47,7 +62,7 @@ def scope_by_method(method: str) -> KeyScope:
 
 async def needs_by_method(request: Request) -> None:
     """The dependency of a whole app: no route is without a scope, whether or not it declares one."""
-    if request.scope["path"] not in OPEN_PATHS:
+    if request.scope["comd_key"] is not None:
         _check(request, scope_by_method(request.method))
 
 

@@ -36,6 +36,15 @@ class ComdError(Exception):
         return {"error": said}
 
 
+class SeeOther(ComdError):
+    """Not here: a browser is sent to another page of ours."""
+
+    status, type, code = 303, "invalid_request_error", "see_other"
+
+    def __init__(self, location: str):
+        super().__init__(f"see {location}", headers={"location": location})
+
+
 class BadRequest(ComdError):
     status, type, code = 400, "invalid_request_error", "bad_request"
 

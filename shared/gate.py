@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared import http_metrics, logs, request_ids
 from shared.answers import error_answer
-from shared.callers import OPEN_PATHS, Caller, FindCaller
+from shared.callers import OPEN_PATHS, Browsers, Caller, FindCaller
 from shared.errors import BadRequest, ComdError, TooLarge, Unauthorized
 from shared.rates import Rates
 
@@ -30,6 +30,7 @@ class Gate:
     find_caller: FindCaller
     rates: Rates
     max_body_bytes: int
+    browsers: Browsers | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -50,7 +51,8 @@ class Gate:
                 self._note(scope, answer)
 
     async def _admit(self, scope: Scope, headers: Headers) -> None:
-        if scope["path"] not in OPEN_PATHS:
+        scope["comd_key"] = None
+        if not self._is_open(scope["path"]):
             caller = await self._caller(scope, headers)
             scope["comd_key"], scope["comd_caller"] = caller, caller.name
             if not caller.internal:
@@ -61,11 +63,20 @@ class Gate:
         if len(length) > 18 or int(length) > self.max_body_bytes:
             raise TooLarge(self._too_large())
 
+    def _is_open(self, path: str) -> bool:
+        return path in OPEN_PATHS or (self.browsers is not None and self.browsers.is_open(path))
+
     async def _caller(self, scope: Scope, headers: Headers) -> Caller:
         given = headers.get("authorization", "")
-        caller = await self.find_caller(given[7:].strip() if given[:7].lower() == "bearer " else "")
+        browsers = None if given else self.browsers
+        if browsers is not None:
+            caller = await browsers.caller(scope, headers)
+        else:
+            caller = await self.find_caller(given[7:].strip() if given[:7].lower() == "bearer " else "")
         if caller is None:
-            await self.rates.count_wrong_key((scope.get("client") or ("unknown", 0))[0])
+            await self.rates.count_wrong_key(address(scope))
+            if browsers is not None and (answer := browsers.turn_away(scope, headers)):
+                raise answer
             raise Unauthorized(
                 "expected the header 'Authorization: Bearer KEY' with a key that is known and not revoked; "
                 "`comd key show` prints this machine's"
@@ -102,6 +113,11 @@ class Gate:
                 status=status,
                 caller=scope.get("comd_caller"),
             )
+
+
+def address(scope: Scope) -> str:
+    """Where a request comes from."""
+    return str((scope.get("client") or ("unknown", 0))[0])
 
 
 class _Answer:

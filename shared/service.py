@@ -6,7 +6,7 @@ In: a name, the keys, a readiness probe. Out: a FastAPI app to hang routes on, a
 import gc
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
@@ -17,7 +17,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from shared.answers import answer_errors
 from shared.api_document import describe
-from shared.callers import Caller, FindCaller
+from shared.callers import Browsers, Caller, FindCaller
 from shared.errors import Forbidden
 from shared.gate import Gate
 from shared.keys import Keys
@@ -45,7 +45,8 @@ class Frame:
 
     max_body_bytes: int = MAX_BODY_BYTES
     find_caller: FindCaller | None = None  # whose key it is; default: the machine's two keys
-    requests_per_minute: int | None = None  # of one key
+    browsers: Browsers | None = None  # of a service that has pages
+    rates: Rates = field(default_factory=Rates)
     dependencies: Sequence[Any] = ()  # of every route
     more_metrics: Callable[[], Awaitable[bytes]] | None = None  # what is looked up when somebody asks
 
@@ -66,8 +67,9 @@ def create_app(
         Gate,
         service=name,
         find_caller=frame.find_caller or keys.caller,
-        rates=Rates(frame.requests_per_minute),
+        rates=frame.rates,
         max_body_bytes=frame.max_body_bytes,
+        browsers=frame.browsers,
     )
     answer_errors(app)
     describe(app)

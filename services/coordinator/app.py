@@ -13,6 +13,9 @@ from services.coordinator.api.frame import Desk
 from services.coordinator.api.parameters import known_parameters
 from services.coordinator.api.storable import storable
 from services.coordinator.clients import Services
+from services.coordinator.dashboard import session
+from services.coordinator.dashboard.dashboard import routers
+from services.coordinator.dashboard.door import Door
 from services.coordinator.database import connect, is_passing
 from services.coordinator.driver import drive
 from services.coordinator.intake.imports import Imports
@@ -28,7 +31,7 @@ from shared.callers import needs_by_method
 from shared.errors import ComdError, EngineUnavailable
 from shared.images import ImageStore
 from shared.keys import Keys
-from shared.rates import Streams
+from shared.rates import Rates, Streams
 from shared.service import Frame, create_app
 
 log = logs.get(__name__)
@@ -57,10 +60,13 @@ def create_coordinator_app(settings: CoordinatorSettings, own_keys: Keys) -> Fas
         await engine.dispose()
 
     ring = KeyRing(own_keys, engine)
+    door = Door(ring, session.signing_secret(own_keys.internal), settings.allowed_hosts)
+    rates = Rates(settings.requests_per_minute)
     frame = Frame(
         max_body_bytes=settings.max_body_bytes,
         find_caller=ring.caller,
-        requests_per_minute=settings.requests_per_minute,
+        browsers=door,
+        rates=rates,
         dependencies=[Depends(needs_by_method), Depends(storable), Depends(known_parameters)],
         more_metrics=look_up(engine, queue),
     )
@@ -72,6 +78,8 @@ def create_coordinator_app(settings: CoordinatorSettings, own_keys: Keys) -> Fas
         app.include_router(part.router(desk))
     app.include_router(keys.router(desk, ring))
     app.include_router(doctor.router(desk, own_keys, queue))
+    for pages in routers(desk, door, rates):
+        app.include_router(pages)
     return app
 
 

@@ -18,7 +18,7 @@ from services.coordinator.repositories import api_keys
 from shared import logs
 from shared.callers import Caller
 from shared.errors import EngineUnavailable
-from shared.keys import Keys
+from shared.keys import OPERATOR, Keys
 from shared.masking import hide
 
 KEPT_S = 5.0  # so long a revoked key may still open
@@ -37,7 +37,9 @@ def hash_of(key: str) -> str:
 
 
 @dataclass(frozen=True)
-class _Known:
+class Known:
+    """A valid key, by its hash, and whose it is."""
+
     sha256: str
     caller: Caller
 
@@ -47,7 +49,7 @@ class KeyRing:
 
     def __init__(self, own: Keys, engine: AsyncEngine, clock: Callable[[], float] = time.monotonic):
         self._own, self._engine, self._clock = own, engine, clock
-        self._known: dict[str, _Known] = {}
+        self._known: dict[str, Known] = {}
         self._used: set[str] = set()
         self._looked_at = float("-inf")
         self._is_current = False
@@ -66,11 +68,26 @@ class KeyRing:
             hide(given)
             self._used.add(known.caller.name)
             return known.caller
+        self._must_be_current()
+        return None
+
+    async def named(self, name: str) -> Known | None:
+        """The valid key of this name; EngineUnavailable where nobody can say whether there is one."""
+        if name == OPERATOR.name:
+            return Known(hash_of(self._own.api), OPERATOR)
+        await self._look()
+        for known in self._known.values():
+            if known.caller.name == name:
+                self._used.add(name)
+                return known
+        self._must_be_current()
+        return None
+
+    def _must_be_current(self) -> None:
         if not self._is_current:
             raise EngineUnavailable(
                 "the database, which knows the keys, cannot be reached just now", code="database_unavailable"
             )
-        return None
 
     def forget(self) -> None:
         """Keys were made or revoked here: look before the next request is let in."""
@@ -100,6 +117,4 @@ class KeyRing:
                 await api_keys.note_use(c, sorted(self._used))
             rows = await api_keys.valid(c)
         self._used.clear()
-        self._known = {
-            row["sha256"]: _Known(row["sha256"], Caller(row["name"], row["scope"])) for row in rows
-        }
+        self._known = {row["sha256"]: Known(row["sha256"], Caller(row["name"], row["scope"])) for row in rows}

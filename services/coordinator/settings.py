@@ -44,6 +44,10 @@ class CoordinatorSettings(ProcessSettings):
         ge=1,
         description="of one key, or of one address without a key; 429 beyond, counted by process",
     )
+    allowed_hosts: frozenset[str] = Field(
+        frozenset(),
+        description="`host` or `host:port` by which browsers may reach the dashboard, besides loopback",
+    )
     max_body_bytes: int = Field(1024 * 1024, ge=1024, description="of one request; 413 beyond")
     streams_per_key: int = Field(20, ge=1, description="event streams open at once; 429 beyond")
     queue_name: str = Field("comd:tasks", description="the Redis stream; one per installation")

@@ -7,8 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, DateTime, ForeignKey, Identity, Index, Text, func
+from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import DOUBLE_PRECISION, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+BY_DIFFICULTY = ("run_id", "iteration", "difficulty", "instruction_id")
 
 
 class Table(DeclarativeBase):
@@ -169,6 +172,13 @@ class Instruction(Table):
         Index("instructions_by_image", "run_id", "image", "id"),
         Index("instructions_by_birth", "run_id", "born_in", "id"),
         Index("instructions_by_parent", "run_id", "parent", postgresql_where="parent IS NOT NULL"),
+        Index("instructions_by_type", "run_id", "task_type", "id"),
+        # the beginning alone: a longer text would have more words than the index can hold
+        Index(
+            "instructions_by_words",
+            sql("to_tsvector('simple'::regconfig, left(text, 4000))"),
+            postgresql_using="gin",
+        ),
     )
 
 
@@ -212,6 +222,11 @@ class Verdict(Table):
     model: Mapped[str | None]
     revision: Mapped[str | None]
     prompt_version: Mapped[str | None]
+    __table_args__ = (
+        Index("verdicts_by_difficulty", *BY_DIFFICULTY),
+        Index("verdicts_better", *BY_DIFFICULTY, postgresql_where="student_score > teacher_score"),
+        Index("verdicts_unjudged", "run_id", "iteration", "instruction_id", postgresql_where="unjudged"),
+    )
 
 
 class Selection(Table):

@@ -31,29 +31,22 @@ def add_control(routes: APIRouter, desk: Desk) -> None:
         idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
     ) -> Response:
         """Adds trainings to the target and starts. The same Idempotency-Key again changes nothing."""
-        async with desk.engine.begin() as c:
-            run = await run_or_404(c, run_id, for_update=True)
-            count = asked.count or RunConfig.model_validate(run["config"]).trainings
-            if idempotency_key is None or not await _is_repeat(c, run_id, idempotency_key, count):
-                await runs.add_trainings(c, run_id, count, asked_by(request))
-                if run["status"] != "running":
-                    await runs.set_status(c, run_id, "running", cause=asked_by(request))
-            return answer(await run_view(c, run_id), 202)
+        return answer(await begin(desk, run_id, asked.count, asked_by(request), idempotency_key), 202)
 
     @routes.post("/{run_id}/pause", response_model=shapes.Run)
     async def pause(run_id: str, request: Request) -> Response:
         """No new call is begun; what is in flight is waited for and kept."""
-        return await _set(desk, run_id, "paused", asked_by(request))
+        return answer(await become(desk, run_id, "paused", asked_by(request)))
 
     @routes.post("/{run_id}/resume", response_model=shapes.Run)
     async def resume(run_id: str, request: Request) -> Response:
         """A paused run goes on where it was; a failed one tries the step that failed again."""
-        return await _set(desk, run_id, "running", asked_by(request))
+        return answer(await become(desk, run_id, "running", asked_by(request)))
 
     @routes.post("/{run_id}/cancel", response_model=shapes.Run)
     async def cancel(run_id: str, request: Request) -> Response:
         """For good; what was found so far stays readable."""
-        return await _set(desk, run_id, "cancelled", asked_by(request))
+        return answer(await become(desk, run_id, "cancelled", asked_by(request)))
 
     @routes.post("/{run_id}/retry", response_model=shapes.Run)
     async def retry(run_id: str, request: Request) -> Response:
@@ -84,14 +77,29 @@ async def _retry(c: AsyncConnection, run: JsonObject, cause: str) -> None:
         await runs.set_status(c, run["id"], "running", cause=cause)
 
 
-async def _set(desk: Desk, run_id: str, status: RunStatus, cause: str) -> Response:
+async def begin(
+    desk: Desk, run_id: str, count: int | None, cause: str, idempotency_key: str | None
+) -> JsonObject:
+    """The run with trainings added (its configuration's number where none is given), on its way."""
+    async with desk.engine.begin() as c:
+        run = await run_or_404(c, run_id, for_update=True)
+        num = count or RunConfig.model_validate(run["config"]).trainings
+        if idempotency_key is None or not await _is_repeat(c, run_id, idempotency_key, num):
+            await runs.add_trainings(c, run_id, num, cause)
+            if run["status"] != "running":
+                await runs.set_status(c, run_id, "running", cause=cause)
+        return await run_view(c, run_id)
+
+
+async def become(desk: Desk, run_id: str, status: RunStatus, cause: str) -> JsonObject:
+    """The run in the status that was asked for; Conflict where it cannot come to it."""
     async with desk.engine.begin() as c:
         run = await run_or_404(c, run_id, for_update=True)
         if run["status"] != status:
             if status == "running" and run["status"] not in {"paused", "failed"}:
                 raise Conflict(f"run {run_id} is {run['status']}; only a paused or failed run can be resumed")
             await runs.set_status(c, run_id, status, cause=cause)
-        return answer(await run_view(c, run_id))
+        return await run_view(c, run_id)
 
 
 async def _is_repeat(c: AsyncConnection, run_id: str, key: str, count: int) -> bool:

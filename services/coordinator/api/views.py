@@ -51,7 +51,7 @@ def router(desk: Desk) -> APIRouter:
         """Its ancestry up to the seed, its children, its answers and verdicts by iteration."""
         async with desk.engine.connect() as c:
             await run_or_404(c, run_id)
-            return answer(await _life(c, run_id, int(instruction_id)))
+            return answer(await life(c, run_id, int(instruction_id)))
 
     @routes.get("/runs/{run_id}/report", response_model=shapes.Report)
     async def report(run_id: str, examples: Annotated[int, Query(ge=0, le=100)] = 6) -> Response:
@@ -70,7 +70,8 @@ def router(desk: Desk) -> APIRouter:
     return routes
 
 
-async def _life(c: AsyncConnection, run_id: str, instruction_id: int) -> JsonObject:
+async def life(c: AsyncConnection, run_id: str, instruction_id: int) -> JsonObject:
+    """An instruction with its family, answers and verdicts; NotFound where the run has none of this id."""
     found = await pools.get(c, run_id, instruction_id)
     if found is None:
         raise NotFound(f"run {run_id} has no instruction {instruction_id}")
@@ -89,7 +90,7 @@ async def _report(c: AsyncConnection, run: JsonObject, num_examples: int) -> Jso
     rows = await iterations.everything(c, run["id"])
     accuracies = [row["heldout_accuracy"] for row in rows if row["heldout_accuracy"] is not None]
     start = rows[0]["heldout_accuracy"] if rows else None
-    histograms = await reports.histograms(c, run["id"])
+    sums = await reports.verdict_sums(c, run["id"], run["config"]["tau"])
     usage = await usage_of_run(c, run)
     return {
         "run": {key: run[key] for key in RUN_SUMMARY},
@@ -100,14 +101,14 @@ async def _report(c: AsyncConnection, run: JsonObject, num_examples: int) -> Jso
         "iterations": [
             {
                 **_summary(row),
-                **_histograms(histograms.get(row["number"])),
+                **_histograms(sums.get(row["number"])),
                 "usage": of_iteration(usage, row["number"]),
             }
             for row in rows
         ],
         "examples": [_example(row) for row in await reports.examples(c, run["id"], num_examples)],
         "failures": await failures.counts(c, run["id"]),
-        "warnings": [warning for row in rows for warning in _warnings(row)],
+        "warnings": [warning for row in rows for warning in warnings(row)],
     }
 
 
@@ -115,7 +116,7 @@ def _summary(row: JsonObject) -> JsonObject:
     return {key: row[key] for key in SUMMARY}
 
 
-def _histograms(found: dict[str, list[int]] | None) -> JsonObject:
+def _histograms(found: JsonObject | None) -> JsonObject:
     """Ten bins each: scores 1, 2 ... 10 by role; difficulty 0.0-0.1 ... 0.9-1.0. Null without verdicts."""
     if found is None:
         return {"score_histogram": None, "difficulty_histogram": None}
@@ -127,7 +128,8 @@ def _example(row: JsonObject) -> JsonObject:
     return public({**row, "image": picture_of(row["image"])})
 
 
-def _warnings(row: JsonObject) -> Iterator[str]:
+def warnings(row: JsonObject) -> Iterator[str]:
+    """What of an iteration a person should look at."""
     if row["unjudged"] and row["cache_pool"] and row["unjudged"] > UNJUDGED_WARNING * row["cache_pool"]:
         share = 100 * row["unjudged"] / row["cache_pool"]
         yield f"iteration {row['number']}: {row['unjudged']} instructions ({share:.1f} %) are unjudged"

@@ -41,3 +41,13 @@ async def page(c: AsyncConnection, run_id: str | None, after: int, limit: int) -
         limit=limit,
         **given,
     )
+
+
+async def newest(c: AsyncConnection, run_id: str, limit: int) -> list[JsonObject]:
+    """The last entries of a run, the newest first."""
+    return await fetch(
+        c,
+        f"SELECT {COLUMNS} FROM event_log WHERE run_id = :run_id ORDER BY id DESC LIMIT :limit",
+        run_id=run_id,
+        limit=limit,
+    )

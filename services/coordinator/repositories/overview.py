@@ -1,9 +1,29 @@
-"""What `/metrics` and `doctor` ask of the database: small sums over everything."""
+"""What the list of runs, `/metrics` and `doctor` ask of the database: small sums over everything."""
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.coordinator.repositories.rows import fetch, scalar
+from services.coordinator.repositories.runs import COLUMNS, STAND
 from shared.types import JsonObject
+
+
+async def cards(c: AsyncConnection, limit: int, skip: int = 0) -> list[JsonObject]:
+    """Runs, the newest first, with where they stand, their first and last accuracy and what they cost."""
+    accuracy = """
+        (SELECT heldout_accuracy FROM iterations WHERE run_id = runs.id AND heldout_accuracy IS NOT NULL
+        ORDER BY number {order} LIMIT 1)
+    """
+    return await fetch(
+        c,
+        f"""
+        SELECT {COLUMNS}, {STAND}, {accuracy.format(order="")} AS first_accuracy,
+            {accuracy.format(order="DESC")} AS last_accuracy,
+            (SELECT coalesce(sum(cost_nanos), 0)::bigint FROM usage_totals WHERE run_id = runs.id) AS cost_nanos
+        FROM runs ORDER BY created_at DESC, id LIMIT :limit OFFSET :skip
+        """,
+        limit=limit,
+        skip=skip,
+    )
 
 
 async def run_counts(c: AsyncConnection) -> list[JsonObject]:

@@ -1,32 +1,62 @@
-"""Queries behind a run's report: histograms of scores and difficulty, and examples worth showing."""
+"""Queries behind a run's report: sums of its verdicts, why attempts were rejected, examples worth showing."""
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.coordinator.repositories.rows import fetch
 from shared.types import JsonObject
 
+BINNED = ("teacher", "student", "difficulty")
 
-async def histograms(c: AsyncConnection, run_id: str) -> dict[int, dict[str, list[int]]]:
-    """By iteration: how many scores of each role fall to 1, 2 ... 10, and difficulties to 0.0-0.1 ... 0.9-1.0."""
+
+async def verdict_sums(
+    c: AsyncConnection, run_id: str, tau: float, iteration: int | None = None
+) -> dict[int, JsonObject]:
+    """By iteration: how many scores of each role fall to 1, 2 ... 10, and difficulties to 0.0-0.1 ... 0.9-1.0; how
+    many instructions are difficult, easy and unjudged, and in how many the student is better than the teacher.
+    """
+    only = "" if iteration is None else "AND iteration = :iteration"
+    rows = await fetch(
+        c,
+        f"""
+        SELECT iteration, unjudged, least(10, floor(teacher_score)) AS teacher,
+            least(10, floor(student_score)) AS student, least(10, floor(difficulty * 10) + 1) AS difficulty,
+            difficulty >= :tau AS is_difficult, student_score > teacher_score AS is_better, count(*) AS num
+        FROM verdicts WHERE run_id = :run_id {only} GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY 1
+        """,
+        run_id=run_id,
+        tau=tau,
+        **({} if iteration is None else {"iteration": iteration}),
+    )
+    found: dict[int, JsonObject] = {}
+    for row in rows:
+        sums = found.setdefault(row["iteration"], _no_verdicts())
+        if row["unjudged"]:
+            sums["unjudged"] += row["num"]
+            continue
+        for what in BINNED:
+            sums[what][int(row[what]) - 1] += row["num"]
+        sums["difficult" if row["is_difficult"] else "easy"] += row["num"]
+        sums["better"] += row["num"] if row["is_better"] else 0
+    return found
+
+
+def _no_verdicts() -> JsonObject:
+    counts = dict.fromkeys(("difficult", "easy", "unjudged", "better"), 0)
+    return {**counts, **{what: [0] * 10 for what in BINNED}}
+
+
+async def rejections(c: AsyncConnection, run_id: str, iteration: int) -> dict[str, int]:
+    """How many attempts of the augmentor were turned away, by reason, the commonest first."""
     rows = await fetch(
         c,
         """
-        SELECT iteration, what, bin, count(*) AS num FROM (
-            SELECT iteration, 'teacher' AS what, least(10, floor(teacher_score)) AS bin FROM verdicts
-                WHERE run_id = :run_id AND NOT unjudged
-            UNION ALL SELECT iteration, 'student', least(10, floor(student_score)) FROM verdicts
-                WHERE run_id = :run_id AND NOT unjudged
-            UNION ALL SELECT iteration, 'difficulty', least(10, floor(difficulty * 10) + 1) FROM verdicts
-                WHERE run_id = :run_id AND NOT unjudged
-        ) scores GROUP BY iteration, what, bin ORDER BY iteration
+        SELECT left(reason, 80) AS reason, count(*) AS num FROM candidates
+        WHERE run_id = :run_id AND iteration = :iteration AND NOT accepted GROUP BY 1 ORDER BY 2 DESC, 1
         """,
         run_id=run_id,
+        iteration=iteration,
     )
-    found: dict[int, dict[str, list[int]]] = {}
-    for row in rows:
-        empty = {what: [0] * 10 for what in ("teacher", "student", "difficulty")}
-        found.setdefault(row["iteration"], empty)[row["what"]][int(row["bin"]) - 1] = row["num"]
-    return found
+    return {row["reason"]: row["num"] for row in rows}
 
 
 async def examples(c: AsyncConnection, run_id: str, number: int) -> list[JsonObject]:

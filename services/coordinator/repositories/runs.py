@@ -55,6 +55,18 @@ async def get(c: AsyncConnection, run_id: str, *, for_update: bool = False) -> J
     return await fetch_one(c, f"SELECT {COLUMNS} FROM runs WHERE id = :id{lock}", id=run_id)
 
 
+async def find(c: AsyncConnection, id_or_name: str) -> JsonObject | None:
+    """The run of this id, or the newest of this name."""
+    return await fetch_one(
+        c,
+        f"""
+        SELECT {COLUMNS}, {STAND} FROM runs WHERE id = :wanted OR name = :wanted
+        ORDER BY id = :wanted DESC, created_at DESC LIMIT 1
+        """,
+        wanted=id_or_name,
+    )
+
+
 async def everything(c: AsyncConnection) -> list[JsonObject]:
     """All runs, the newest first, with where they stand."""
     return await fetch(c, f"SELECT {COLUMNS}, {STAND} FROM runs ORDER BY created_at DESC, id")
