@@ -19,7 +19,7 @@ NOT_LOCKED := $(addprefix --no-emit-package ,torch triton cuda-bindings cuda-pat
 VLLM_VENV := $(abspath $(or $(COMD_VLLM_VENV),.venv-vllm))
 export TORCH_INDEX_URL
 
-.PHONY: help setup demo up test test-unit test-integration test-acceptance test-vllm test-compose chaos lint format bench bench-gpu locks clean
+.PHONY: help setup demo up test test-unit test-integration test-captions test-cluster test-acceptance test-vllm test-compose chaos lint format bench bench-gpu locks clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -42,13 +42,19 @@ demo: $(STAMP)  ## the whole loop on this machine: a tiny student learns from a 
 up: $(STAMP)  ## the whole stack on this machine, until Ctrl-C
 	@$(PY) -m comd up $(UP_FLAGS)
 
-test: test-unit test-integration test-acceptance  ## every test
+test: test-unit test-integration test-captions test-acceptance  ## every test
 
 test-unit: $(STAMP)
 	@$(PY) -m pytest tests/unit
 
 test-integration: $(STAMP)
 	@$(PY) -m pytest tests/integration --numprocesses 2 --dist loadfile  # mostly waiting: two files at a time
+
+test-captions: $(STAMP)  # apart: spaCy and Ray are large, and leave threads behind
+	@$(PY) -m pytest tests/captions -m "not cluster"
+
+test-cluster: $(STAMP)  ## the caption selection on a Ray cluster, on this machine
+	@$(PY) -m pytest tests/captions -m cluster
 
 test-acceptance: $(STAMP)
 	@$(PY) -m pytest tests/acceptance --numprocesses 2 --dist loadfile

@@ -184,6 +184,7 @@ def _cluster(address: str, memory_mib: int) -> Iterator[None]:
     own: dict[str, Any] = {}
     if address == "local":
         own = {"object_store_memory": memory_mib * 2**20 // 2, "include_dashboard": False}
+        own["num_cpus"] = max(4, os.cpu_count() or 1)  # with two, shuffles may wait for each other
         # Ray ends processes that idle for a second, and new ones take seconds to start
         os.environ.setdefault("RAY_idle_worker_killing_time_threshold_ms", "60000")
     ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING, **own)
