@@ -6,7 +6,7 @@ In: a name, the keys, a readiness probe. Out: a FastAPI app to hang routes on, a
 import gc
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
@@ -46,7 +46,7 @@ class Frame:
     max_body_bytes: int = MAX_BODY_BYTES
     find_caller: FindCaller | None = None  # whose key it is; default: the machine's two keys
     browsers: Browsers | None = None  # of a service that has pages
-    rates: Rates = field(default_factory=Rates)
+    rates: Rates | None = None  # default: wrong keys alone are counted
     dependencies: Sequence[Any] = ()  # of every route
     more_metrics: Callable[[], Awaitable[bytes]] | None = None  # what is looked up when somebody asks
 
@@ -67,7 +67,7 @@ def create_app(
         Gate,
         service=name,
         find_caller=frame.find_caller or keys.caller,
-        rates=frame.rates,
+        rates=frame.rates or Rates(),
         max_body_bytes=frame.max_body_bytes,
         browsers=frame.browsers,
     )
