@@ -188,9 +188,9 @@ def _cluster(address: str, memory_mib: int) -> Iterator[None]:
         # Ray ends processes that idle for a second, and new ones take seconds to start
         os.environ.setdefault("RAY_idle_worker_killing_time_threshold_ms", "60000")
     ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING, **own)
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
     try:
         ray.data.DataContext.get_current().enable_progress_bars = False
+        logging.getLogger("ray.data").setLevel(logging.WARNING)  # once it is imported, which sets it
         yield
     finally:
         ray.shutdown()
