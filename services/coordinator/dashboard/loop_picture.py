@@ -4,8 +4,9 @@ In: the newest iteration and the run's progress. Out: stations with their state,
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
+from services.coordinator.states import Phase
 from shared.types import JsonObject
 
 State = Literal["done", "active", "waiting"]
@@ -17,16 +18,7 @@ STATIONS = (  # name, what happens there, its phases
     ("Selection", ("hard ones,", "as many easy"), ("selecting",)),
     ("Augmentor", ("writes new", "questions"), ("augmenting",)),
 )
-ORDER = (
-    "pretraining",
-    "teaching",
-    "training",
-    "evaluating",
-    "trained",
-    "assessing",
-    "selecting",
-    "augmenting",
-)
+ORDER = get_args(Phase)  # as they come, `complete` behind all others
 
 
 @dataclass(frozen=True)
@@ -73,7 +65,7 @@ def _state(phases: tuple[str, ...], now: str | None) -> State:
         return "active"
     if now is None:
         return "waiting"
-    is_past = now == "complete" or ORDER.index(now) > max(ORDER.index(phase) for phase in phases)
+    is_past = ORDER.index(now) > max(ORDER.index(phase) for phase in phases)
     return "done" if is_past else "waiting"
 
 
