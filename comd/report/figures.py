@@ -144,7 +144,7 @@ def candidates(rows: Sequence[Row]) -> Figure:
     ]
     panel = _by_iteration("attempts of the augmentor", augmented, bars, stacked=True)
     columns = ("iteration", "outcome", "attempts")
-    return Figure("candidates", "New instructions accepted and rejected", [panel], columns, numbers)
+    return Figure("candidates", "Candidates by outcome", [panel], columns, numbers)
 
 
 def pools(rows: Sequence[Row]) -> Figure:

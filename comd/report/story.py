@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from comd.report.wording import label
+
 Iteration = Mapping[str, Any]
 
 COLUMNS = {  # of the report's iterations: their key and the column's name
@@ -53,7 +55,7 @@ def opening(report: Mapping[str, Any]) -> str:
     )
     because = f": {run['reason']}" if run.get("reason") else ""
     said = (
-        f"Run {run['name']} is {run['status']} after {trained} of {run['target']} training"
+        f"Run {label(run['name'], 100)} is {run['status']} after {trained} of {run['target']} training"
         f"{'' if run['target'] == 1 else 's'}{because}."
     )
     if report["final_accuracy"] is None:

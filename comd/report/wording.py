@@ -5,7 +5,7 @@ import re
 from shared.plain_text import UNSEEN
 
 LABEL = 32
-LONGEST = 4_000
+LONGEST = 1_500
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would reckon a cell that begins so
 LATEX = {
     "\\": r"\textbackslash{}",
