@@ -12,7 +12,7 @@ from services.coordinator.api.probing import check_datasets, check_engine, has_p
 from services.coordinator.api.streams import EventStream, one_stream
 from services.coordinator.api.usage import of_iteration, run_view, usage_of_run
 from services.coordinator.events import follow
-from services.coordinator.repositories import iterations, runs
+from services.coordinator.repositories import iterations, runs, training_points
 from services.coordinator.run_config import RunConfig, parse_run_config
 from shared.errors import NotFound
 
@@ -79,6 +79,15 @@ def _add_views(routes: APIRouter, desk: Desk) -> None:
         if found is None:
             raise NotFound(f"run {run_id} has no iteration {number} yet")
         return answer({**found, "usage": of_iteration(usage, number)})
+
+    @routes.get("/{run_id}/iterations/{number}/curve", response_model=shapes.Curve)
+    async def curve(run_id: str, number: int) -> Response:
+        """Loss and learning rate of every step of the iteration's training, oldest first; it grows while it trains."""
+        async with desk.engine.connect() as c:
+            await run_or_404(c, run_id)
+            if await iterations.get(c, run_id, number) is None:
+                raise NotFound(f"run {run_id} has no iteration {number} yet")
+            return answer({"object": "list", "data": await training_points.curve(c, run_id, number)})
 
     @routes.get("/{run_id}/events", response_class=EventStream, dependencies=[one_stream(desk.streams)])
     async def events(run_id: str) -> EventStream:

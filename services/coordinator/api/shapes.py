@@ -89,6 +89,17 @@ class IterationList(Shape):
     data: list[Iteration]
 
 
+class CurvePoint(Shape):
+    step: int
+    loss: float
+    learning_rate: float | None
+
+
+class Curve(Shape):
+    object: Literal["list"]
+    data: list[CurvePoint]
+
+
 class LogEntry(Shape):
     id: int
     at: datetime
