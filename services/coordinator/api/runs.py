@@ -15,6 +15,7 @@ from services.coordinator.events import follow
 from services.coordinator.repositories import iterations, runs, training_points
 from services.coordinator.run_config import RunConfig, parse_run_config
 from shared.errors import NotFound
+from shared.types import JsonObject
 
 
 class RunRequest(Asked):
@@ -36,18 +37,21 @@ def router(desk: Desk) -> APIRouter:
 def _add_creation(routes: APIRouter, desk: Desk) -> None:
     @routes.post("", status_code=201, response_model=shapes.Run)
     async def create(asked: RunRequest, request: Request) -> Response:
-        config = parse_run_config(asked.config)
-        engines = {role: spec.model_dump() for role, spec in config.engines().items()}
-        with_picture = await has_pictures(desk.engine, asked.dataset)
-        for role, spec in config.engines().items():
-            await check_engine(desk.services, role, spec, with_picture=with_picture)
-        run_id = f"run-{secrets.token_hex(6)}"
-        async with desk.engine.begin() as c:
-            await check_datasets(c, asked.dataset, config)
-            await runs.create(
-                c, run_id, asked.name, asked.dataset, config.model_dump(), engines, asked_by(request)
-            )
-            return answer(await run_view(c, run_id), 201)
+        return answer(await create_run(desk, asked, asked_by(request)), 201)
+
+
+async def create_run(desk: Desk, asked: RunRequest, cause: str) -> JsonObject:
+    """A new run, not started; Unprocessable where its settings, data sets or engines will not do."""
+    config = parse_run_config(asked.config)
+    engines = {role: spec.model_dump() for role, spec in config.engines().items()}
+    with_picture = await has_pictures(desk.engine, asked.dataset)
+    for role, spec in config.engines().items():
+        await check_engine(desk.services, role, spec, with_picture=with_picture)
+    run_id = f"run-{secrets.token_hex(6)}"
+    async with desk.engine.begin() as c:
+        await check_datasets(c, asked.dataset, config)
+        await runs.create(c, run_id, asked.name, asked.dataset, config.model_dump(), engines, cause)
+        return await run_view(c, run_id)
 
 
 def _add_views(routes: APIRouter, desk: Desk) -> None:
