@@ -45,7 +45,9 @@ def _problem(spec: EngineSpec, reply: RawReply) -> str | None:
     listed = sorted(str(card.get("id")) for card in cards if isinstance(card, dict))
     if spec.model in listed:
         return None
-    return f"model {spec.model!r} is not listed by {spec.base_url}; it has {', '.join(listed)[:300] or 'none'}"
+    return (
+        f"model {spec.model!r} is not listed by {spec.base_url}; it has {', '.join(listed)[:300] or 'none'}"
+    )
 
 
 async def _waiting(http: PooledClient, spec: EngineSpec) -> int | None:
