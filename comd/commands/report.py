@@ -46,6 +46,6 @@ def _curve(coordinator: Coordinator, run_id: str, number: int) -> list[Json]:
     try:
         return coordinator.curve(run_id, number)
     except ComdError as error:
-        if error.error_code == "not_found":
+        if error.code == "not_found":
             return []
         raise
