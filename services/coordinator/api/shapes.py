@@ -231,9 +231,8 @@ class CurvePoint(Shape):
     learning_rate: float | None
 
 
-class Curve(Shape):
-    object: Literal["list"]
-    data: list[CurvePoint]
+class Curve(ListOf[CurvePoint]):
+    pass
 
 
 class LogEntry(Shape):
