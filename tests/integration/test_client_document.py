@@ -43,4 +43,4 @@ async def test_the_examples_run(
     said = capsys.readouterr().out
     assert "no run is called 'no such run' `comd run list` shows those there are" in said
     assert "iteration_begun" in said
-    assert names["data"].num_rows == 20
+    assert names["data"].num_rows > 12  # the seed's questions and new ones
