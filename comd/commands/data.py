@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from comd.client import Coordinator
-from comd.commands.connection import connect
+from comd.commands.connection import AsJson, connect
 from shared.errors import ComdError
 
-app = typer.Typer(help="data sets: import and list", no_args_is_help=True)
+app = typer.Typer(help="Import data sets, and look at them.", no_args_is_help=True)
 SHOWN_REFUSALS = 20
 LOOK_S = 0.5
 WHAT = {"instruct": "instructions", "pretrain": "captions", "evaluation": "evaluation questions"}
@@ -23,13 +23,15 @@ WHAT = {"instruct": "instructions", "pretrain": "captions", "evaluation": "evalu
 
 @app.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="LLaVA instruct JSON: a list, or one record a line")],
-    images: Annotated[Path, typer.Option(help="the folder that its image names are relative to")],
-    name: Annotated[str | None, typer.Option(help="of the data set; default: the file's name")] = None,
-    purpose: Annotated[str, typer.Option(help="instruct, pretrain or evaluation")] = "instruct",
-    as_json: Annotated[bool, typer.Option("--json", help="for machines")] = False,
+    file: Annotated[Path, typer.Argument(help="LLaVA-style JSON: a list, or one record a line.")],
+    images: Annotated[Path, typer.Option(help="The folder that its image names are relative to.")],
+    name: Annotated[str | None, typer.Option(help="Name of the data set.", show_default="the file's")] = None,
+    purpose: Annotated[
+        str, typer.Option(help="What runs use it for: instruct, pretrain or evaluation.")
+    ] = "instruct",
+    as_json: AsJson = False,
 ) -> None:
-    """Import FILE: every record and picture is checked; broken ones are named and left out.
+    """Import a data set; broken records and pictures are named and left out.
 
     An import that was stopped goes on where it was when the same command is given again.
     """
@@ -44,8 +46,8 @@ def import_(
 
 
 @app.command("list")
-def list_(as_json: Annotated[bool, typer.Option("--json", help="for machines")] = False) -> None:
-    """The data sets that runs can use."""
+def list_(as_json: AsJson = False) -> None:
+    """List the data sets that runs can use."""
     with connect() as coordinator:
         datasets = coordinator.datasets()
     if as_json:

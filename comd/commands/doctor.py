@@ -7,14 +7,13 @@ import time
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Annotated
 
 import httpx
 import typer
 from rich.console import Console
 from rich.text import Text
 
-from comd.commands.connection import connect
+from comd.commands.connection import AsJson, connect
 from shared.errors import ComdError
 from shared.finding import Finding, clock, disk, ok, problem, warning
 from shared.keys import home, load_keys
@@ -23,8 +22,8 @@ from shared.service import VERSION
 COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="for machines")] = False) -> None:
-    """Look at every service, store, disk, clock and key; exit status 1 where there is a problem."""
+def doctor(as_json: AsJson = False) -> None:
+    """Look whether every service, store, disk, clock and key is well, and say what to do where not."""
     found = [*of_this_machine(home()), *of_the_system()]
     if as_json:
         print(json.dumps([finding.as_json() for finding in found]))

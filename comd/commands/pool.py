@@ -10,7 +10,7 @@ from rich.progress import DownloadColumn, Progress, TimeElapsedColumn, TransferS
 
 from comd.commands.connection import connect
 
-app = typer.Typer(help="pools: export", no_args_is_help=True)
+app = typer.Typer(help="Look at the instructions of a run, and export them.", no_args_is_help=True)
 
 
 class Pool(StrEnum):
@@ -26,7 +26,7 @@ class Format(StrEnum):
 
 @app.callback()
 def pools() -> None:
-    """So that `export` keeps its name while it is the only command."""
+    """Look at the instructions of a run, and export them."""
 
 
 @app.command()
