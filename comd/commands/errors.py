@@ -45,9 +45,8 @@ def tell(error: Exception, as_json: bool) -> Exit:
 
 def _said(error: Exception) -> tuple[dict[str, object], Exit]:
     if isinstance(error, ComdError):
-        status, code = of_error(error), str(error.body()["error"]["code"])
-        hint = getattr(error, "hint", None) or HINTS.get(code) or HINTS.get(status)
-        return {"message": error.message, "code": code, "hint": hint}, status
+        hint = error.hint or HINTS.get(error.code)
+        return {"message": error.message, "code": error.code, "hint": hint}, of_error(error)
     if isinstance(error, typer.TyperException):
         return {"message": error.format_message(), "code": "usage", "hint": _help_of(error)}, Exit.USAGE
     if isinstance(error, OSError):

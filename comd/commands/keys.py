@@ -7,8 +7,8 @@ import typer
 
 from comd.commands import completion
 from comd.commands.connection import AsJson, connect
-from shared.callers import KeyScope
 from shared.keys import load_keys
+from shared.scopes import KeyScope
 
 app = typer.Typer(
     help="Show this machine's key; make, list and revoke keys for others.", no_args_is_help=True

@@ -1,19 +1,19 @@
 """Views for people: one instruction's life, a run's report, a picture."""
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.coordinator.api import shapes
 from services.coordinator.api.frame import Desk, answer, public, run_or_404
 from services.coordinator.api.history import add_log
+from services.coordinator.api.instruction_shapes import Instruction, Report
 from services.coordinator.api.usage import of_iteration, usage_of_run
 from services.coordinator.merge import picture_of
 from services.coordinator.repositories import failures, iterations, pools, reports
 from shared.errors import NotFound
-from shared.images import media_type
+from shared.images import FORMATS, media_type
 from shared.types import JsonObject
 
 SUMMARY = (
@@ -37,6 +37,7 @@ SUMMARY = (
 )
 RUN_SUMMARY = ("id", "name", "dataset", "status", "target", "config", "reason", "parent_run", "branched_from")
 UNJUDGED_WARNING = 0.02
+PICTURE: dict[int | str, dict[str, Any]] = {200: {"content": {name: {} for name in FORMATS.values()}}}
 
 InstructionId = Annotated[str, Path(pattern=r"^[0-9]{1,19}$")]
 Sha256 = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")]
@@ -46,21 +47,21 @@ def router(desk: Desk) -> APIRouter:
     routes = APIRouter(prefix="/v1", tags=["views"])
     add_log(routes, desk)
 
-    @routes.get("/runs/{run_id}/instructions/{instruction_id}", response_model=shapes.Instruction)
+    @routes.get("/runs/{run_id}/instructions/{instruction_id}", response_model=Instruction)
     async def instruction(run_id: str, instruction_id: InstructionId) -> Response:
         """Its ancestry up to the seed, its children, its answers and verdicts by iteration."""
         async with desk.engine.connect() as c:
             await run_or_404(c, run_id)
             return answer(await life(c, run_id, int(instruction_id)))
 
-    @routes.get("/runs/{run_id}/report", response_model=shapes.Report)
+    @routes.get("/runs/{run_id}/report", response_model=Report)
     async def report(run_id: str, examples: Annotated[int, Query(ge=0, le=100)] = 6) -> Response:
         """All that a summary of the run needs."""
         async with desk.engine.connect() as c:
             run = await run_or_404(c, run_id)
             return answer(await _report(c, run, examples))
 
-    @routes.get("/images/{sha256}", responses=shapes.PICTURE, response_class=Response)
+    @routes.get("/images/{sha256}", responses=PICTURE, response_class=Response)
     async def image(sha256: Sha256) -> Response:
         """A picture's bytes; they never change."""
         data = desk.images.read(sha256)
