@@ -7,7 +7,20 @@ from typing import Any
 
 import typer
 
-from comd.commands import captions, data, doctor, keys, opening, pool, runs, stack, student, train
+from comd.commands import (
+    captions,
+    data,
+    doctor,
+    history,
+    instructions,
+    keys,
+    opening,
+    pool,
+    runs,
+    stack,
+    student,
+    train,
+)
 from comd.commands.errors import tell
 from comd.commands.exits import Exit, table
 from shared.errors import ComdError
@@ -63,7 +76,10 @@ app.add_typer(data.app, name="data", rich_help_panel=PREPARE)
 app.add_typer(captions.app, name="captions", rich_help_panel=PREPARE)
 app.add_typer(train.app, name="train", rich_help_panel=PREPARE)
 app.add_typer(runs.app, name="run", rich_help_panel=RUNS)
+app.command("log", rich_help_panel=RUNS)(history.whole_log)
 app.add_typer(pool.app, name="pool", rich_help_panel=MADE)
+app.add_typer(instructions.app, name="instruction", rich_help_panel=MADE)
+app.add_typer(instructions.images, name="image", rich_help_panel=MADE)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

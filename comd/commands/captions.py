@@ -45,7 +45,7 @@ def select(
         typer.Option(help="Folder of the pictures; pairs without theirs are refused.", show_default=False),
     ] = None,
     pipeline: Annotated[
-        str, typer.Option(help="spaCy pipeline that finds noun phrases, by name or folder.")
+        str, typer.Option(help="Name or folder of the spaCy pipeline that finds noun phrases.")
     ] = "en_core_web_sm",
     min_frequency: Annotated[
         int, typer.Option(min=1, help="Captions that a phrase must be in, so that it chooses any.")

@@ -56,14 +56,14 @@ def _is_open(path: Path) -> bool:
 
 def of_the_system() -> list[Finding]:
     """What the coordinator sees; without one, what can be seen from here."""
-    with connect() as coordinator:
+    with connect() as client:
         try:
-            ahead_s = _ahead_s(coordinator.url)
-            seen = coordinator.doctor()
+            ahead_s = _ahead_s(client.url)
+            seen = client.doctor()
         except (ComdError, httpx.HTTPError) as error:
-            return [_without_coordinator(coordinator.url, error), *_from_here()]
-    data = [Finding(**finding) for finding in seen["data"]]
-    return [*_coordinator(coordinator.url, str(seen["version"]), ahead_s), *data]
+            return [_without_coordinator(client.url, error), *_from_here()]
+    data = [Finding(**finding.model_dump()) for finding in seen.data]
+    return [*_coordinator(client.url, seen.version, ahead_s), *data]
 
 
 def _ahead_s(url: str) -> float:

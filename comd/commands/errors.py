@@ -10,11 +10,11 @@ import typer
 from comd.commands.exits import Exit, of_error
 from shared.errors import ComdError, NotFound
 
-HINTS: dict[object, str] = {  # by code, else by status
+HINTS = {  # by the error's code, where the error itself has none
     "invalid_api_key": "give a key in COMD_API_KEY; where the coordinator runs, `comd key show` prints it",
     "forbidden": "whoever runs the coordinator makes a key that may: `comd key create NAME --scope run`",
     "run_not_found": "`comd run list` shows those there are",
-    Exit.AWAY: "start it with `comd up`, or set COMD_URL to where it is; `comd doctor` looks at all services",
+    "rate_limit_exceeded": "wait a moment and try again",
 }
 
 
@@ -22,10 +22,11 @@ class UnknownName(NotFound):
     """Nothing is called so; the hint names what is called nearly so."""
 
     def __init__(self, what: str, name: str, known: Iterable[str], list_command: str):
-        super().__init__(f"there is no {what} {name!r}")
         near = difflib.get_close_matches(name, sorted(set(known)), n=3, cutoff=0.5)
         meant = f"did you mean {' or '.join(near)}? " if near else ""
-        self.hint = f"{meant}`{list_command}` shows those there are"
+        super().__init__(
+            f"there is no {what} {name!r}", hint=f"{meant}`{list_command}` shows those there are"
+        )
 
 
 def tell(error: Exception, as_json: bool) -> Exit:

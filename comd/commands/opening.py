@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import typer
 
-from comd.commands.connection import OptionalRunName, coordinator_url, named_run
+from comd.commands.connection import OptionalRunName, connect, find_run
 
 SIGN_IN = "Sign in with the key that `comd key show` prints where the coordinator runs."
 
@@ -27,6 +27,7 @@ def open_(
 
 def page_of(name: str | None) -> str:
     """The address never holds a key: addresses end up in histories and logs."""
-    if name is None:
-        return f"{coordinator_url()}/"
-    return f"{coordinator_url()}/runs/{quote(str(named_run(name)['id']), safe='')}"
+    with connect() as client:
+        if name is None:
+            return f"{client.url}/"
+        return f"{client.url}/runs/{quote(find_run(client, name).id, safe='')}"

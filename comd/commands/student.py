@@ -21,11 +21,13 @@ def init(
     vision: Annotated[Path, typer.Option(help="Folder of a CLIP or SigLIP vision tower.")],
     out: Annotated[Path, typer.Option(help="The folder to write; new or empty.")],
     projector: Annotated[
-        str, typer.Option(help="linear (the paper's single matrix) or mlp (two layers).")
+        str,
+        typer.Option(help="Kind of the projector: linear (the paper's single matrix) or mlp (two layers)."),
     ] = "linear",
     seed: Annotated[int, typer.Option(help="Seed of the projector's weights.")] = 0,
     dtype: Annotated[
-        str | None, typer.Option(help="fp32, bf16 or fp16.", show_default="the language model's")
+        str | None,
+        typer.Option(help="Type of the weights: fp32, bf16 or fp16.", show_default="the language model's"),
     ] = None,
     chat_template: Annotated[
         Path | None,

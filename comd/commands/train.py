@@ -10,6 +10,7 @@ from rich.console import Console
 from comd.commands.connection import AsJson
 from comd.commands.data import show_refused
 from comd.trainer import Trainer
+from services.coordinator.api.shapes import Refusal
 from shared.errors import ConfigError
 from shared.keys import load_keys
 from shared.settings import default_image_store
@@ -109,7 +110,7 @@ def _facts(aligned: "Aligned", picture: Path) -> dict[str, object]:
 
 def _show(aligned: "Aligned", picture: Path) -> None:
     console, written = Console(), aligned.written
-    show_refused(console, written.refused, written.num_refused)
+    show_refused(console, [Refusal(**row) for row in written.refused], written.num_refused)
     (_, first), (steps, last) = aligned.losses[0], aligned.losses[-1]
     print(
         f"{aligned.checkpoint} is aligned: {written.num_lines:,} pairs, {steps:,.0f} steps, "
