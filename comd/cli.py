@@ -16,6 +16,7 @@ from comd.commands import (
     keys,
     opening,
     pool,
+    report,
     runs,
     stack,
     student,
@@ -76,6 +77,7 @@ app.add_typer(data.app, name="data", rich_help_panel=PREPARE)
 app.add_typer(captions.app, name="captions", rich_help_panel=PREPARE)
 app.add_typer(train.app, name="train", rich_help_panel=PREPARE)
 app.add_typer(runs.app, name="run", rich_help_panel=RUNS)
+app.command("report", rich_help_panel=RUNS)(report.report)
 app.command("log", rich_help_panel=RUNS)(history.whole_log)
 app.add_typer(pool.app, name="pool", rich_help_panel=MADE)
 app.add_typer(instructions.app, name="instruction", rich_help_panel=MADE)

@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from comd.commands.exits import Exit
 from comd.scripted.app import create_app
 from comd.scripted.roles import Behaviour
 from tests.doubles.door import Door

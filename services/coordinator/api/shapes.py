@@ -225,6 +225,17 @@ class RunEvent(Shape):
     iterations: list[IterationStand]
 
 
+class CurvePoint(Shape):
+    step: int
+    loss: float
+    learning_rate: float | None
+
+
+class Curve(Shape):
+    object: Literal["list"]
+    data: list[CurvePoint]
+
+
 class LogEntry(Shape):
     id: int
     at: datetime

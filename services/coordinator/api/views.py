@@ -14,6 +14,7 @@ from services.coordinator.merge import picture_of
 from services.coordinator.repositories import failures, iterations, pools, reports
 from shared.errors import NotFound
 from shared.images import FORMATS, media_type
+from shared.service import VERSION
 from shared.types import JsonObject
 
 SUMMARY = (
@@ -35,7 +36,19 @@ SUMMARY = (
     "endings",
     "checkpoint",
 )
-RUN_SUMMARY = ("id", "name", "dataset", "status", "target", "config", "reason", "parent_run", "branched_from")
+RUN_SUMMARY = (
+    "id",
+    "name",
+    "dataset",
+    "status",
+    "target",
+    "config",
+    "reason",
+    "parent_run",
+    "branched_from",
+    "created_at",
+    "updated_at",
+)
 UNJUDGED_WARNING = 0.02
 PICTURE: dict[int | str, dict[str, Any]] = {200: {"content": {name: {} for name in FORMATS.values()}}}
 
@@ -92,8 +105,10 @@ async def _report(c: AsyncConnection, run: JsonObject, num_examples: int) -> Jso
     accuracies = [row["heldout_accuracy"] for row in rows if row["heldout_accuracy"] is not None]
     start = rows[0]["heldout_accuracy"] if rows else None
     sums = await reports.verdict_sums(c, run["id"], run["config"]["tau"])
+    rejected = await reports.rejections(c, run["id"])
     usage = await usage_of_run(c, run)
     return {
+        "version": VERSION,
         "run": {key: run[key] for key in RUN_SUMMARY},
         "start_accuracy": start,
         "final_accuracy": accuracies[-1] if accuracies else None,
@@ -102,7 +117,8 @@ async def _report(c: AsyncConnection, run: JsonObject, num_examples: int) -> Jso
         "iterations": [
             {
                 **_summary(row),
-                **_histograms(sums.get(row["number"])),
+                **_judged(sums.get(row["number"])),
+                "rejected_by_reason": rejected.get(row["number"], {}),
                 "usage": of_iteration(usage, row["number"]),
             }
             for row in rows
@@ -117,12 +133,18 @@ def _summary(row: JsonObject) -> JsonObject:
     return {key: row[key] for key in SUMMARY}
 
 
-def _histograms(found: JsonObject | None) -> JsonObject:
-    """Ten bins each: scores 1, 2 ... 10 by role; difficulty 0.0-0.1 ... 0.9-1.0. Null without verdicts."""
+def _judged(found: JsonObject | None) -> JsonObject:
+    """Ten bins each: scores 1, 2 ... 10 by role; difficulty 0.0-0.1 ... 0.9-1.0. How many verdicts are what.
+
+    Null without verdicts.
+    """
     if found is None:
-        return {"score_histogram": None, "difficulty_histogram": None}
-    scores = {role: found[role] for role in ("teacher", "student")}
-    return {"score_histogram": scores, "difficulty_histogram": found["difficulty"]}
+        return dict.fromkeys(("score_histogram", "difficulty_histogram", "verdicts"))
+    return {
+        "score_histogram": {role: found[role] for role in ("teacher", "student")},
+        "difficulty_histogram": found["difficulty"],
+        "verdicts": {kind: found[kind] for kind in ("difficult", "easy", "unjudged", "better")},
+    }
 
 
 def _example(row: JsonObject) -> JsonObject:
