@@ -11,7 +11,7 @@ from comd.client import Client
 from comd.following import LOOK_S, without_waiting
 from comd.report import story
 from comd.watch_display import display_on, is_live
-from comd.watch_screen import Seen, curve, last_iteration
+from comd.watch_screen import POINTS, Seen, curve, last_iteration
 from services.coordinator.api.shapes import Run, RunEvent, RunLine, RunUsage
 from shared.errors import EngineUnavailable
 
@@ -38,7 +38,7 @@ def watch_run(
             check()
             if event is None:
                 continue
-            seen = seen or Seen(event)
+            seen = seen or _joined(client, event)
             seen.take(event)
             seen.usage = money.spent() if display.tells else None
             display.show(seen)
@@ -50,6 +50,14 @@ def watch_run(
     if not as_json:
         _tell_end(console, seen, run)
     return run
+
+
+def _joined(client: Client, event: RunEvent) -> Seen:
+    """What happened of a training before anybody watched belongs to its curve."""
+    seen, last = Seen(event), last_iteration(event)
+    if last is not None and last.phase in {"training", "pretraining"}:
+        seen.losses = [point.loss for point in client.runs.curve(event.id, last.number)][-POINTS:]
+    return seen
 
 
 def _tell_end(console: Console, seen: Seen | None, run: Run) -> None:

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from comd.caption_selection import Request, select_pairs
 from comd.commands.connection import AsJson
 
 app = typer.Typer(help="Choose the captions that stage 1 trains on.", no_args_is_help=True)
@@ -79,6 +78,8 @@ def select(
     A selection that was stopped goes on where it was when the same command is given again. With another --cap, --seed
     or --min-frequency the captions are not read again.
     """
+    from comd.caption_selection import Request, select_pairs  # brings the trainer's parts
+
     request = Request(
         inputs=inputs,
         out=out,

@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
+from importlib.metadata import version
 from pathlib import Path
 
 import httpx
@@ -17,8 +18,8 @@ from comd.commands.connection import AsJson, connect
 from shared.errors import ComdError
 from shared.finding import Finding, clock, disk, ok, problem, warning
 from shared.keys import home, load_keys
-from shared.service import VERSION
 
+VERSION = version("comd")
 COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
 
 
@@ -72,12 +73,12 @@ def _ahead_s(url: str) -> float:
     return parsedate_to_datetime(health.headers["date"]).timestamp() - time.time()
 
 
-def _coordinator(url: str, version: str, ahead_s: float) -> Iterator[Finding]:
-    if version == VERSION:
-        yield ok("coordinator", f"{url}: version {version}")
+def _coordinator(url: str, there: str, ahead_s: float) -> Iterator[Finding]:
+    if there == VERSION:
+        yield ok("coordinator", f"{url}: version {there}")
     else:
         todo = "install the same version on both sides"
-        yield warning("coordinator", f"{url}: version {version}, this command is {VERSION}", todo)
+        yield warning("coordinator", f"{url}: version {there}, this command is {VERSION}", todo)
     yield clock("coordinator clock", ahead_s, "this machine's")
 
 

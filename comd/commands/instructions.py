@@ -1,27 +1,58 @@
-"""`comd instruction show`, `comd image get`: one instruction's life, and a picture."""
+"""`comd instruction list | show`, `comd image get`: what was asked and answered, one question's life, a picture."""
 
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from comd.client.sync.pools import Show
 from comd.commands.connection import AsJson, RunName, connect, find_run
-from comd.commands.printing import print_json
+from comd.commands.printing import print_json, print_list
 from comd.printable import printable
+from comd.report import story
 from services.coordinator.api.instruction_shapes import Instruction, Verdict
 
-app = typer.Typer(help="Look at one instruction of a run.", no_args_is_help=True)
+app = typer.Typer(help="Look at the instructions of a run, with answers and verdicts.", no_args_is_help=True)
 images = typer.Typer(help="Get the pictures of instructions.", no_args_is_help=True)
-
-
-@app.callback()
-def group() -> None:
-    """Look at one instruction of a run."""
 
 
 @images.callback()
 def picture_group() -> None:
     """Get the pictures of instructions."""
+
+
+@app.command("list")
+def list_(
+    name: RunName,
+    show: Annotated[
+        Show, typer.Option(help="Which: by difficulty, not judged, or student better than teacher.")
+    ] = "hardest",
+    iteration: Annotated[
+        int | None,
+        typer.Option(min=1, help="The iteration that judged them.", show_default="the last with verdicts"),
+    ] = None,
+    task_type: Annotated[str | None, typer.Option(help="Only of this task type.", show_default="all")] = None,
+    words: Annotated[
+        str | None, typer.Option(help="Only with these words, in any order.", show_default="all")
+    ] = None,
+    first: Annotated[
+        int | None, typer.Option(min=1, help="How many to list at most.", show_default="all")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List what an iteration judged, the hardest first, with scores and both answers."""
+    with connect() as client:
+        run_id = find_run(client, name).id
+        found = islice(client.instructions.list(run_id, iteration, show, task_type, words), first)
+        if as_json:
+            print_list(found)
+            return
+        for row in found:
+            scores = f"{story.number(row.teacher_score)} : {story.number(row.student_score)}"
+            print(printable(f"{row.id}  {story.number(row.difficulty)}  {scores}  {row.text}"))
+            print(printable(f"    teacher: {row.teacher_answer or '-'}"))
+            print(printable(f"    student: {row.student_answer or '-'}"))
 
 
 @app.command()

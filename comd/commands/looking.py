@@ -11,6 +11,7 @@ from comd.report import story
 from comd.summary_table import summary_table
 from comd.usage_table import usage_table
 from comd.watch import because
+from comd.watch_screen import curve as curve_text
 
 
 def list_(as_json: AsJson = False) -> None:
@@ -64,6 +65,25 @@ def iterations(
         print_list(found)
     else:
         Console().print(summary_table([row.model_dump() for row in found]))
+
+
+def curve(
+    name: RunName,
+    iteration: Annotated[
+        int, typer.Argument(min=0, help="The iteration that was trained.", show_default=False)
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Show the training loss of an iteration; with --json every step with its learning rate."""
+    with connect() as client:
+        points = client.runs.curve(find_run(client, name).id, iteration)
+    if as_json:
+        print_list(points)
+    elif not points:
+        print(f"iteration {iteration} has no training steps")
+    else:
+        drawn = curve_text([point.loss for point in points], Console())
+        print(f"loss {drawn} {points[0].loss:.3f} -> {points[-1].loss:.3f}, {points[-1].step:,} steps")
 
 
 def usage(name: RunName, as_json: AsJson = False) -> None:

@@ -14,6 +14,7 @@ PANELS: dict[str, dict[str, Callable[..., None]]] = {
         "watch": watching.watch,
         "show": looking.show,
         "iterations": looking.iterations,
+        "curve": looking.curve,
         "usage": looking.usage,
         "failures": history.failures,
         "log": history.log,

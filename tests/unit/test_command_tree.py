@@ -1,5 +1,7 @@
 """The tree of commands: documented as it is, every command with a sentence, its words explained, and `--json`."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -52,3 +54,10 @@ def test_every_command_that_prints_something_has_json(path: str) -> None:
 
 def test_the_order_of_the_first_page_names_every_command() -> None:
     assert set(ROOT.commands) <= set(ORDER)  # type: ignore[attr-defined]
+
+
+def test_a_pressed_tab_waits_for_no_heavy_import() -> None:
+    heavy = {"fastapi", "sqlalchemy", "torch", "spacy", "pandas", "matplotlib"}
+    said = f"import sys, comd.cli; sys.exit(', '.join({heavy!r} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True)
+    assert done.stderr.strip() == ""
