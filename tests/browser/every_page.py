@@ -12,5 +12,9 @@ def every_page(place: Place, run_id: str) -> dict[str, str]:
         "run": f"/runs/{run_id}",
         "instructions": f"/runs/{run_id}/instructions?show=all&iteration=1",
         "instruction": f"/runs/{run_id}/instructions/{instruction}",
+        "endpoints": f"/runs/{run_id}/endpoints",
+        "failures": f"/runs/{run_id}/failures",
+        "run's events": f"/runs/{run_id}/events",
+        "events": "/events",
         "nothing": "/runs/nothing",
     }

@@ -111,7 +111,9 @@ def test_the_engines_state_is_told_and_what_is_wrong_with_it(teacher: str, engin
         assert said in found.json()["problem"]
 
 
-@pytest.mark.parametrize("path", ["/v1/models", "/v1/engine", "/v1/identity", "/metrics", "/docs", "/openapi.json"])
+@pytest.mark.parametrize(
+    "path", ["/v1/models", "/v1/engine", "/v1/identity", "/metrics", "/docs", "/openapi.json"]
+)
 @pytest.mark.parametrize("key", [None, "wrong", "api-key2"])
 def test_nothing_but_health_is_open(teacher: str, path: str, key: str | None) -> None:
     headers = {"authorization": f"Bearer {key}"} if key else {}
