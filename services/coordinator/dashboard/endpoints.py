@@ -51,7 +51,7 @@ def router(pages: Pages, desk: Desk) -> APIRouter:
             run = await run_of(c, run_id)
             swaps = await event_log.back(c, run["id"], event_log.LATEST, "engines_swapped", None, NUM_SWAPS)
             judge = await _judge_kept(c, run)
-        roles = [{"name": role, "typed": _typed(run, role), **_origin(run, role, swaps)} for role in ROLES]
+        roles = [_role(run, role, swaps) for role in ROLES]
         return pages.answer(
             "endpoints.html", request, run=run, roles=roles, swaps=swaps, judge=judge, **_shown(run)
         )
@@ -68,7 +68,7 @@ def router(pages: Pages, desk: Desk) -> APIRouter:
         except (ValidationError, ComdError) as error:
             status = error.status if isinstance(error, ComdError) else 422
             said = error.message if isinstance(error, ComdError) else explain(error)
-            shown = {"name": role, "typed": typed.model_dump(), "error": said, **_origin(run, role, [])}
+            shown = {"name": role, "own": _own(run, role), "typed": typed.model_dump(), "error": said}
             return pages.answer("swap_form.html", request, status, run=run, role=shown, **_shown(run))
         return Response(status_code=204, headers={**HEADERS, "hx-refresh": "true"})
 
@@ -101,10 +101,12 @@ def _typed(run: JsonObject, role: str) -> JsonObject:
     }
 
 
-def _origin(run: JsonObject, role: str, swaps: list[JsonObject]) -> JsonObject:
-    """Whose engine it is, since when and why."""
+def _role(run: JsonObject, role: str, swaps: list[JsonObject]) -> JsonObject:
+    """Whose engine it is, since when and why; and the form with it."""
     newest = next((one for one in swaps if role in one["detail"]["engines"]), None)
     return {
+        "name": role,
+        "typed": _typed(run, role),
         "own": _own(run, role),
         "since": newest["at"] if newest else run["created_at"],
         "cause": newest["cause"] if newest else None,
