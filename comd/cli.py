@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from comd.commands import captions, data, doctor, keys, pool, runs, stack, student, train
+from comd.commands import captions, data, doctor, keys, pool, report, runs, stack, student, train
 from shared.errors import ComdError
 
 app = typer.Typer(
@@ -17,6 +17,7 @@ app = typer.Typer(
 )
 app.command("up")(stack.up)
 app.command("doctor")(doctor.doctor)
+app.command("report")(report.report)
 app.add_typer(data.app, name="data")
 app.add_typer(runs.app, name="run")
 app.add_typer(pool.app, name="pool")

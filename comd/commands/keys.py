@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from comd.commands.connection import connect
-from shared.callers import KeyScope
 from shared.keys import load_keys
+from shared.scopes import KeyScope
 
 app = typer.Typer(help="bearer keys: this machine's, and named ones with a scope", no_args_is_help=True)
 AsJson = Annotated[bool, typer.Option("--json", help="for machines")]

@@ -143,6 +143,17 @@ class Iteration(Table):
     )  # how often a present phase's failures were forgotten
 
 
+class TrainingPoint(Table):
+    """What the trainer said of one optimizer step; iteration 0 is stage 1."""
+
+    __tablename__ = "training_points"
+    run_id: Mapped[str] = _run()
+    iteration: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    step: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    loss: Mapped[float]
+    learning_rate: Mapped[float | None]
+
+
 class EventLog(Table):
     """Every change of state, with time and cause. A trigger refuses to change or delete what is written."""
 

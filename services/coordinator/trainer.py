@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from services.coordinator.outgoing import Http, path
 from shared.types import JsonObject
@@ -39,6 +40,13 @@ class Trainer:
 
     async def job(self, job_id: str) -> JsonObject:
         return await self.http.request("GET", f"{self.url}/v1/fine_tuning/jobs/{path(job_id)}")
+
+    async def events(self, job_id: str, after: str | None, limit: int) -> JsonObject:
+        """A page of the job's events, the newest first, behind the one named `after`."""
+        asked = {"limit": limit} | ({} if after is None else {"after": after})
+        return await self.http.request(
+            "GET", f"{self.url}/v1/fine_tuning/jobs/{path(job_id)}/events?{urlencode(asked)}"
+        )
 
     async def cancel_job(self, job_id: str) -> None:
         await self.http.request("POST", f"{self.url}/v1/fine_tuning/jobs/{path(job_id)}/cancel")

@@ -152,8 +152,13 @@ class Jobs:
         with (self.folder(self.get(job_id).id) / "events.jsonl").open("rb") as file:
             file.seek(offset)
             whole, separator, _ = file.read().rpartition(b"\n")
-        events = [event for line in whole.split(b"\n") if (event := _parsed(line)) is not None]
+        events = [event for line in whole.split(b"\n") if (event := parsed(line)) is not None]
         return events, offset + len(whole) + len(separator)
+
+    def event_lines(self, job_id: str) -> list[bytes]:
+        """The events as they are written, the newest first; who wants a page parses no more than that."""
+        path = self.folder(self.get(job_id).id) / "events.jsonl"
+        return path.read_bytes().rpartition(b"\n")[0].split(b"\n")[::-1]
 
     def folder(self, job_id: str) -> Path:
         return self.root / job_id
@@ -175,7 +180,8 @@ class Jobs:
             yield Job.model_validate_json(path.read_bytes())
 
 
-def _parsed(line: bytes) -> JsonObject | None:
+def parsed(line: bytes) -> JsonObject | None:
+    """An event's line; None where a crash tore it."""
     try:
         event: JsonObject = orjson.loads(line)
     except orjson.JSONDecodeError:

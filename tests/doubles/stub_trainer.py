@@ -26,6 +26,7 @@ from shared.service import Readiness, create_app, serve
 from shared.settings import default_image_store
 from shared.types import EngineSpec, JsonObject
 
+QUICK_STEPS = 3  # of a job that is over as soon as it begins
 STATE_BYTES = 256 * 1024  # of a step's training state: what a full disk has no room for
 
 
@@ -42,6 +43,7 @@ class StubTrainer:
         self.loaded: str | None = None
         self.owner: str | None = None
         self.failing: list[str] = []  # messages with which the next jobs fail
+        self.says_steps = True
         self._remember()
 
     def upload(self, content: bytes) -> str:
@@ -61,6 +63,7 @@ class StubTrainer:
             raise BadRequest(f"unknown file or model in {asked}")
         job: JsonObject = {"id": job_id, "object": "fine_tuning.job", "status": "queued", "error": None}
         self.jobs[job_id] = {**job, "asked": asked, "owner": owner, "fine_tuned_model": None, "metrics": {}}
+        self.jobs[job_id]["events"] = [event(job_id, 0, "Created job")]
         self._keep()
         return self.jobs[job_id]
 
@@ -74,6 +77,8 @@ class StubTrainer:
         elif self.num_steps:
             job.update(status="running", metrics={"step": 0, "total_steps": self.num_steps})
         else:
+            for step in range(1, QUICK_STEPS + 1) if self.says_steps else ():
+                say_step(job, step)
             self._publish(job)
         self._keep()
         return job
@@ -82,7 +87,7 @@ class StubTrainer:
         """The running jobs come one step further; a full disk pauses them, as it does the real trainer's."""
         for job in self.jobs.values():
             if job["status"] == "running":
-                before = {**job, "metrics": dict(job["metrics"])}
+                before = {**job, "metrics": dict(job["metrics"]), "events": list(job["events"])}
                 try:
                     self._write("state", bytes(STATE_BYTES))
                     self._take_step(job)
@@ -114,6 +119,7 @@ class StubTrainer:
 
     def _take_step(self, job: JsonObject) -> None:
         job["metrics"]["step"] += 1
+        say_step(job, job["metrics"]["step"])
         if job["metrics"]["step"] >= self.num_steps:
             self._publish(job)
 
@@ -144,6 +150,38 @@ class StubTrainer:
         self.jobs, self.levels, self.owner = state["jobs"], state["levels"], state["owner"]
 
 
+def event(job_id: str, number: int, message: str, data: JsonObject | None = None) -> JsonObject:
+    """OpenAI's `fine_tuning.job.event`."""
+    return {
+        "object": "fine_tuning.job.event",
+        "id": f"ftevent-{job_id}-{number}",
+        "created_at": 1_800_000_000 + number,
+        "level": "info",
+        "message": message,
+        "type": "metrics" if data else "message",
+        "data": data,
+    }
+
+
+def say_step(job: JsonObject, step: int) -> None:
+    """The event of one optimizer step: a loss that falls, a learning rate that falls to zero."""
+    said = {
+        "step": step,
+        "loss": round(2 / (1 + step), 6),
+        "learning_rate": 2e-5 / step,
+        "samples_per_s": 8.0,
+    }
+    job["events"].append(event(job["id"], len(job["events"]), f"Step {step}", said))
+
+
+def events_page(job: JsonObject, after: str | None, limit: int) -> JsonObject:
+    """As OpenAI pages them: the newest first, behind the one named."""
+    events = job["events"][::-1]
+    names = [one["id"] for one in events]
+    start = names.index(after) + 1 if after else 0
+    return {"object": "list", "data": events[start : start + limit], "has_more": start + limit < len(events)}
+
+
 async def keep_stepping(trainer: StubTrainer, step_s: float) -> None:
     while True:
         await asyncio.sleep(step_s)
@@ -168,6 +206,12 @@ def trainer_routes(trainer: StubTrainer, look: Callable[[JsonObject], JsonObject
     @routes.get("/fine_tuning/jobs/{job_id}")
     async def job(job_id: str) -> JsonObject:
         return look(trainer.jobs[job_id])
+
+    @routes.get("/fine_tuning/jobs/{job_id}/events")
+    async def events(job_id: str, after: str | None = None, limit: int = 20) -> JsonObject:
+        if job_id not in trainer.jobs:
+            raise NotFound(f"no job {job_id}")
+        return events_page(trainer.jobs[job_id], after, limit)
 
     @routes.post("/leases")
     async def lease(asked: JsonObject) -> JsonObject:

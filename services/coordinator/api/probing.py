@@ -51,22 +51,27 @@ def _picture() -> str:
 
 
 async def check_datasets(c: AsyncConnection, dataset: str, config: RunConfig) -> None:
-    wanted = {"instruct": dataset}
+    """Unprocessable, with the setting that names it, where a data set is not there, not ready, or for another use."""
+    wanted = {"dataset": ("instruct", dataset)}
     if config.pretraining:
-        wanted["pretrain"] = config.pretraining.dataset
+        wanted["pretraining.dataset"] = ("pretrain", config.pretraining.dataset)
     if config.evaluation:
-        wanted["evaluation"] = config.evaluation.dataset
-    for purpose, name in wanted.items():
+        wanted["evaluation.dataset"] = ("evaluation", config.evaluation.dataset)
+    for param, (purpose, name) in wanted.items():
         found = await datasets.get(c, name)
         if found is None:
-            raise Unprocessable(f"there is no data set {name!r}; register it first (comd data import)")
+            raise Unprocessable(
+                f"there is no data set {name!r}; register it first (comd data import)", param=param
+            )
         if found["status"] != "ready":
             raise Unprocessable(
                 f"data set {name!r} is not ready: {found['num_records']} records of it are read so far; wait for its "
-                "import (GET /v1/datasets shows how far it is), or repeat it where it was stopped (comd data import)"
+                "import (GET /v1/datasets shows how far it is), or repeat it where it was stopped (comd data import)",
+                param=param,
             )
         if found["purpose"] != purpose:
             raise Unprocessable(
                 f"data set {name!r} was registered with the purpose {found['purpose']!r}, "
-                f"but {purpose!r} is needed here; register it again under another name with that purpose"
+                f"but {purpose!r} is needed here; register it again under another name with that purpose",
+                param=param,
             )

@@ -12,9 +12,10 @@ from services.coordinator.api.probing import check_datasets, check_engine, has_p
 from services.coordinator.api.streams import EventStream, one_stream
 from services.coordinator.api.usage import of_iteration, run_view, usage_of_run
 from services.coordinator.events import follow
-from services.coordinator.repositories import iterations, runs
+from services.coordinator.repositories import iterations, runs, training_points
 from services.coordinator.run_config import RunConfig, parse_run_config
 from shared.errors import NotFound
+from shared.types import JsonObject
 
 
 class RunRequest(Asked):
@@ -36,18 +37,21 @@ def router(desk: Desk) -> APIRouter:
 def _add_creation(routes: APIRouter, desk: Desk) -> None:
     @routes.post("", status_code=201, response_model=shapes.Run)
     async def create(asked: RunRequest, request: Request) -> Response:
-        config = parse_run_config(asked.config)
-        engines = {role: spec.model_dump() for role, spec in config.engines().items()}
-        with_picture = await has_pictures(desk.engine, asked.dataset)
-        for role, spec in config.engines().items():
-            await check_engine(desk.services, role, spec, with_picture=with_picture)
-        run_id = f"run-{secrets.token_hex(6)}"
-        async with desk.engine.begin() as c:
-            await check_datasets(c, asked.dataset, config)
-            await runs.create(
-                c, run_id, asked.name, asked.dataset, config.model_dump(), engines, asked_by(request)
-            )
-            return answer(await run_view(c, run_id), 201)
+        return answer(await create_run(desk, asked, asked_by(request)), 201)
+
+
+async def create_run(desk: Desk, asked: RunRequest, cause: str) -> JsonObject:
+    """A new run, not started; Unprocessable where its settings, data sets or engines will not do."""
+    config = parse_run_config(asked.config)
+    engines = {role: spec.model_dump() for role, spec in config.engines().items()}
+    with_picture = await has_pictures(desk.engine, asked.dataset)
+    for role, spec in config.engines().items():
+        await check_engine(desk.services, role, spec, with_picture=with_picture)
+    run_id = f"run-{secrets.token_hex(6)}"
+    async with desk.engine.begin() as c:
+        await check_datasets(c, asked.dataset, config)
+        await runs.create(c, run_id, asked.name, asked.dataset, config.model_dump(), engines, cause)
+        return await run_view(c, run_id)
 
 
 def _add_views(routes: APIRouter, desk: Desk) -> None:
@@ -79,6 +83,15 @@ def _add_views(routes: APIRouter, desk: Desk) -> None:
         if found is None:
             raise NotFound(f"run {run_id} has no iteration {number} yet")
         return answer({**found, "usage": of_iteration(usage, number)})
+
+    @routes.get("/{run_id}/iterations/{number}/curve", response_model=shapes.Curve)
+    async def curve(run_id: str, number: int) -> Response:
+        """Loss and learning rate of every step of the iteration's training, oldest first; it grows while it trains."""
+        async with desk.engine.connect() as c:
+            await run_or_404(c, run_id)
+            if await iterations.get(c, run_id, number) is None:
+                raise NotFound(f"run {run_id} has no iteration {number} yet")
+            return answer({"object": "list", "data": await training_points.curve(c, run_id, number)})
 
     @routes.get("/{run_id}/events", response_class=EventStream, dependencies=[one_stream(desk.streams)])
     async def events(run_id: str) -> EventStream:

@@ -30,9 +30,14 @@ async def storable(request: Request) -> None:
             body = await request.json()
         except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
             return  # FastAPI says so where the route takes a body
-        for where, value in _values(body):
-            if reason := _wrong(value):
-                raise Unprocessable(f"{where}: {reason}, got {told(value)}", param=where[:200])
+        check_storable(body)
+
+
+def check_storable(body: Any) -> None:
+    """Unprocessable where it holds, at any depth, what no query could take."""
+    for where, value in _values(body):
+        if reason := _wrong(value):
+            raise Unprocessable(f"{where}: {reason}, got {told(value)}", param=where[:200])
 
 
 def _named_values(request: Request) -> Iterator[tuple[str, str]]:

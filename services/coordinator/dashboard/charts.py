@@ -32,7 +32,7 @@ class Label:
 class Line:
     points: tuple[tuple[float, float], ...]
     style: str
-    tips: tuple[str, ...]
+    tips: tuple[str, ...]  # none: a line without dots
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class Chart:
     lines: Sequence[Line] = ()
     labels: Sequence[Label] = ()
     mark: float | None = None  # where a dashed line stands
+    borders: Sequence[float] = ()  # where thin lines part one section from the next
     legend: Mapping[str, str] = field(default_factory=dict)  # style -> name
 
 
@@ -89,9 +90,9 @@ def bars(
         _summary(series, labels),
         width,
         height,
-        rules=[_y(tick, top, height) for tick in ticks],
+        rules=[place_of(tick, top, height) for tick in ticks],
         bars=made,
-        labels=[*_heights(ticks, top, height, "count"), *_along(labels, slot, height)],
+        labels=[*heights(ticks, top, height, "count"), *_along(labels, slot, height)],
         mark=None if mark is None else LEFT + mark * (width - LEFT - RIGHT),
         legend=_legend(series),
     )
@@ -115,7 +116,7 @@ def lines(
     made = []
     for index, (name, values) in enumerate(series.items()):
         known = [(at, value) for at, value in enumerate(values) if value is not None]
-        points = tuple((LEFT + (at + 0.5) * slot, _y(value, top, height)) for at, value in known)
+        points = tuple((LEFT + (at + 0.5) * slot, place_of(value, top, height)) for at, value in known)
         tips = tuple(f"{labels[at]}, {name}: {_shown(value, unit)}" for at, value in known)
         made.append(Line(points, f"series-{index % 8}", tips))
     return Chart(
@@ -123,9 +124,9 @@ def lines(
         _summary(series, labels, unit),
         width,
         height,
-        rules=[_y(tick, top, height) for tick in ticks],
+        rules=[place_of(tick, top, height) for tick in ticks],
         lines=made[::-1],  # the first lies on top
-        labels=[*_heights(ticks, top, height, unit), *_along(labels, slot, height)],
+        labels=[*heights(ticks, top, height, unit), *_along(labels, slot, height)],
         legend=_legend(series),
     )
 
@@ -149,7 +150,7 @@ def _number(value: float | None) -> float:
     return value or 0.0
 
 
-def _y(value: float, top: float, height: float) -> float:
+def place_of(value: float, top: float, height: float) -> float:
     return height - BOTTOM - value / top * (height - TOP - BOTTOM)
 
 
@@ -159,16 +160,16 @@ def _shown(value: float, unit: str) -> str:
     return f"{value:,.0f}" if unit == "count" else f"{value:.3f}"
 
 
-def _heights(ticks: Sequence[float], top: float, height: float, unit: str) -> list[Label]:
-    return [Label(LEFT - 8, _y(tick, top, height) + 4, _tick(tick, unit), "end") for tick in ticks]
+def heights(ticks: Sequence[float], top: float, height: float, unit: str) -> list[Label]:
+    return [Label(LEFT - 8, place_of(tick, top, height) + 4, tick_text(tick, unit), "end") for tick in ticks]
 
 
-def _tick(value: float, unit: str) -> str:
+def tick_text(value: float, unit: str) -> str:
     if unit == "share":
         return f"{100 * value:.0f} %"
     if value >= 1_000_000:
         return f"{value / 1_000_000:g}M"
-    return f"{value / 1000:g}K" if value >= 10_000 else f"{value:g}"
+    return f"{value / 1000:g}K" if value >= 10_000 else f"{value:g}".replace("e-0", "e-")
 
 
 def _along(labels: Sequence[str], slot: float, height: float) -> list[Label]:

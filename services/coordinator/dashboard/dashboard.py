@@ -10,6 +10,7 @@ from services.coordinator.dashboard import (
     events,
     failures,
     instructions,
+    new_run,
     run_list,
     run_page,
     sign_in,
@@ -27,6 +28,7 @@ def routers(desk: Desk, door: Door, rates: Rates) -> Iterator[APIRouter]:
     yield assets.router()
     yield sign_in.router(pages, door, rates)
     yield run_list.router(pages, desk)
+    yield new_run.router(pages, desk)  # before those of a run, whose id could be "new"
     yield run_page.router(pages, desk, door)
     yield instructions.router(pages, desk)
     yield endpoints.router(pages, desk)

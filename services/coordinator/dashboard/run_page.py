@@ -9,7 +9,7 @@ from services.coordinator.api.frame import Desk
 from services.coordinator.api.streams import EventStream, one_stream
 from services.coordinator.api.usage import usage_of_run
 from services.coordinator.api.views import warnings
-from services.coordinator.dashboard import run_charts
+from services.coordinator.dashboard import run_charts, training_curve
 from services.coordinator.dashboard.door import Door
 from services.coordinator.dashboard.findings import Findings
 from services.coordinator.dashboard.loop_picture import loop
@@ -17,12 +17,13 @@ from services.coordinator.dashboard.pages import HEADERS, Pages
 from services.coordinator.dashboard.run_list import seen
 from services.coordinator.events import ENDS, follow
 from services.coordinator.merge import picture_of
-from services.coordinator.repositories import event_log, failures, iterations, runs
+from services.coordinator.repositories import event_log, failures, iterations, runs, training_points
 from services.coordinator.repositories.failures import Place
 from shared.errors import NotFound
 from shared.types import JsonObject
 
 NUM_EVENTS, NUM_FAILURES = 20, 20
+TRAINS = {"pretraining", "training"}
 STREAM = {**HEADERS, "x-accel-buffering": "no"}
 
 
@@ -90,6 +91,17 @@ def _add_parts(routes: APIRouter, pages: Pages, desk: Desk) -> None:
             distributions=[
                 chart for number in sums for chart in run_charts.distributions(number, sums[number], tau)
             ],
+        )
+
+    @routes.get("/{run_id}/training")
+    async def training(run_id: str, request: Request) -> Response:
+        """While a training goes on, the part asks for itself again."""
+        async with desk.engine.connect() as c:
+            run = await run_of(c, run_id)
+            points = await training_points.thinned(c, run["id"], training_curve.MOST_POINTS)
+        trains = run["status"] == "running" and run["phase"] in TRAINS
+        return pages.answer(
+            "training.html", request, run=run, trains=trains, curves=training_curve.curves(points)
         )
 
     @routes.get("/{run_id}/history")

@@ -65,6 +65,8 @@ class Drive:
     published_after: str = ""  # the last image published in this phase
     num_published: int = 0  # in this phase
     analyze_at: int = 0  # when so many are published, the planner's statistics are renewed
+    curve_due: float = 0.0  # when the training's curve is looked at next
+    curve_refused: bool = False
     students_done: int | None = None  # the iteration whose student answers are all there
     _retries: int = 0
     _count_pause: float = PROGRESS_S

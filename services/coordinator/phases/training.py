@@ -10,7 +10,8 @@ import orjson
 
 from services.coordinator.merge import answered, images, training_line
 from services.coordinator.phases.drive import Drive, Outcome, RunFailed
-from services.coordinator.repositories import iterations, pools
+from services.coordinator.phases.training_curve import keep_curve
+from services.coordinator.repositories import iterations, pools, training_points
 from services.coordinator.run_config import RunConfig
 from shared.identity import digest, request_seed
 from shared.types import JsonObject
@@ -61,6 +62,7 @@ async def _hand_in(drive: Drive, iteration: JsonObject, stage: str) -> None:
     await drive.note_lease(True)
     job = await trainer.create_job(body, key, drive.run_id)
     async with drive.office.leader.transaction() as c:
+        await training_points.forget(c, drive.run_id, number)  # of a job that failed
         await iterations.record(c, drive.run_id, number, job_id=job["id"])
 
 
@@ -99,6 +101,7 @@ def hyperparameters(config: RunConfig, number: int, stage: str) -> JsonObject:
 
 async def _watch(drive: Drive, iteration: JsonObject) -> Outcome:
     job = await drive.office.trainer.job(iteration["job_id"])
+    await keep_curve(drive, iteration["number"], job)
     metrics = job.get("metrics") or {}
     status = job.get("status")
     if status in {"failed", "cancelled"}:

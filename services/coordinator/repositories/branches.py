@@ -50,6 +50,7 @@ async def copy(c: AsyncConnection, branch: Branch) -> dict[str, int]:
     of_last = "'teaching', 'training', 'evaluating'" + (", 'assessing'" if branch.same_judge else "")
     parts = (
         ("iterations", "number <= :last", n),
+        ("training_points", "iteration <= :last", n),
         ("instructions", "born_in <= :last", n),
         ("bindings", f"role = 'teacher' AND {_born('bindings')}", n),
         ("bindings", f"role = 'student' AND checkpoint IN ({CHECKPOINTS})", asked),

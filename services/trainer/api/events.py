@@ -1,4 +1,6 @@
-"""A job's events as a stream. In: the job, and the last event that the client has. Out: server-sent events."""
+"""A job's events, by pages and as a stream. In: the job, and an event that the client has. Out: a page, or
+server-sent events.
+"""
 
 import asyncio
 import time
@@ -7,7 +9,9 @@ from collections.abc import AsyncIterator
 import orjson
 from prometheus_client import Gauge
 
-from services.trainer.jobs import Jobs
+from services.trainer.api.pages import listed
+from services.trainer.jobs import Jobs, parsed
+from shared.errors import BadRequest
 from shared.types import JsonObject
 
 POLL_S = 0.25
@@ -35,6 +39,22 @@ async def event_stream(
                 yield b": the job goes on\n\n"
                 spoken_at = time.monotonic()
             await asyncio.sleep(POLL_S)
+
+
+def events_page(jobs: Jobs, job_id: str, after: str | None, limit: int) -> JsonObject:
+    """The newest first. A long job has tens of thousands: those outside of the page are not parsed."""
+    lines = jobs.event_lines(job_id)
+    start = 0 if after is None else _line_of(lines, after) + 1
+    chosen = [event for line in lines[start : start + limit] if (event := parsed(line)) is not None]
+    return listed(chosen, has_more=start + limit < len(lines))
+
+
+def _line_of(lines: list[bytes], event_id: str) -> int:
+    wanted = b'"id":' + orjson.dumps(event_id)
+    for at, line in enumerate(lines):
+        if wanted in line:
+            return at
+    raise BadRequest(f"after: no item {event_id[:60]!r} in this list", param="after")
 
 
 def _behind(events: list[JsonObject], last_id: str | None) -> list[JsonObject]:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Header, Request
 from fastapi.responses import StreamingResponse
 from starlette.datastructures import QueryParams
 
-from services.trainer.api.events import event_stream
+from services.trainer.api.events import event_stream, events_page
 from services.trainer.api.pages import Limit, page
 from services.trainer.api.shapes import checkpoint_objects, job_object
 from services.trainer.jobs import Asked, Job
@@ -82,7 +82,7 @@ def _views(routes: APIRouter, trainer: Trainer) -> None:
         if stream or "text/event-stream" in request.headers.get("accept", ""):
             pieces = event_stream(trainer.jobs, job_id, last_event_id)
             return StreamingResponse(pieces, media_type="text/event-stream", headers=UNBUFFERED)
-        return page(trainer.jobs.events(job_id)[::-1], after, limit)
+        return events_page(trainer.jobs, job_id, after, limit)
 
 
 def chosen(jobs: list[Job], query: QueryParams) -> list[Job]:

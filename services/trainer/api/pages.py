@@ -16,11 +16,15 @@ def page(items: list[JsonObject], after: str | None, limit: int) -> JsonObject:
     if after is not None and after not in names:
         raise BadRequest(f"after: no item {after[:60]!r} in this list", param="after")
     start = names.index(after) + 1 if after is not None else 0
-    chosen = items[start : start + limit]
+    return listed(items[start : start + limit], has_more=start + limit < len(items))
+
+
+def listed(chosen: list[JsonObject], *, has_more: bool) -> JsonObject:
+    """A page of these items."""
     return {
         "object": "list",
         "data": chosen,
-        "has_more": start + limit < len(items),
+        "has_more": has_more,
         "first_id": chosen[0]["id"] if chosen else None,
         "last_id": chosen[-1]["id"] if chosen else None,
     }

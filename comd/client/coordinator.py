@@ -94,6 +94,10 @@ class Coordinator:
     def report(self, run_id: str) -> Json:
         return self._ask("GET", f"/v1/runs/{run_id}/report")
 
+    def curve(self, run_id: str, number: int) -> list[Json]:
+        """Step, loss and learning rate of an iteration's training, the oldest first."""
+        return list(self._ask("GET", f"/v1/runs/{run_id}/iterations/{number}/curve")["data"])
+
     def pool(self, run_id: str, pool: str, iteration: int) -> list[Json]:
         """Every instruction of the `tuning` or `cache` pool."""
         return list(self._pages(f"/v1/runs/{run_id}/pools/{pool}", "cursor", iteration=iteration))
