@@ -115,6 +115,29 @@ class Log(Shape):
     next_cursor: int | None
 
 
+class FlipSide(Shape):
+    teacher_score: float
+    student_score: float
+    difficulty: float
+    teacher_answer: str | None
+    student_answer: str | None
+
+
+class Flip(Shape):
+    id: str
+    kind: Literal["learnt", "forgotten"]
+    text: str
+    image: str | None
+    before: FlipSide
+    after: FlipSide
+
+
+class FlipPage(Shape):
+    object: Literal["list"]
+    data: list[Flip]
+    next_cursor: str | None
+
+
 class FailurePage(Shape):
     object: Literal["list"]
     counts: list[dict[str, Any]]
