@@ -7,9 +7,10 @@ import httpx
 import pytest
 
 import comd
+from comd.client.frames import needed
 from comd.client.service import Service, coordinator
 from comd.client.sync.link import Link
-from comd.client.unasync import modules
+from comd.client.unasync import made
 from services.coordinator.api.shapes import RunList
 from shared.errors import (
     BadRequest,
@@ -60,13 +61,12 @@ def refusal(status: int, code: str = "some_code", **headers: str) -> httpx.Respo
 
 
 def test_the_sync_client_is_made_from_the_async_one() -> None:
-    for path, made in modules().items():
-        assert path.read_text(encoding="utf-8") == made, (
-            f"python comd/client/unasync.py makes {path.name} anew"
+    modules = made()
+    for path, content in modules.items():
+        assert path.read_text("utf-8") == content, (
+            f"{path.name} is another: run python comd/client/unasync.py"
         )
-    assert {path.name for path in modules()} == {
-        path.name for path in next(iter(modules())).parent.glob("*.py")
-    }
+    assert modules.keys() == set(next(iter(modules)).parent.glob("*.py"))
 
 
 @pytest.mark.parametrize(
@@ -235,3 +235,8 @@ def test_a_budget_of_none_takes_the_limit_away_and_left_out_changes_nothing() ->
                 c.runs.change("r", **more)  # type: ignore[arg-type]
     bodies = [request.content for request in there.requests]
     assert bodies == [b'{"budget":null}', b'{"budget":3.0}', b'{"prices":{"teacher":null}}']
+
+
+def test_what_a_table_needs_and_is_not_there_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"need no_such_module, .*; pip install 'comd\[data\]'"):
+        needed("no_such_module.inside")

@@ -12,6 +12,7 @@ from comd.client.aio.link import AsyncLink
 from comd.client.aio.pages import rows
 from comd.client.aio.pools import AsyncImages, AsyncInstructions, AsyncPools
 from comd.client.aio.runs import AsyncRuns
+from comd.client.aio.tables import AsyncTables
 from comd.client.service import at, coordinator
 from services.coordinator.api.shapes import Findings, Log, LogEntry
 
@@ -42,6 +43,7 @@ class AsyncClient:
         self.instructions = AsyncInstructions(self._link)
         self.images = AsyncImages(self._link)
         self.keys = AsyncKeys(self._link)
+        self.tables = AsyncTables(self.runs, self.pools, self.instructions)
 
     async def __aenter__(self) -> "AsyncClient":
         return self

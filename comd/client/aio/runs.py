@@ -13,6 +13,8 @@ from comd.client.errors import StillRunning
 from comd.client.service import at, given
 from services.coordinator.api.instruction_shapes import Report
 from services.coordinator.api.shapes import (
+    Curve,
+    CurvePoint,
     Failure,
     FailurePage,
     Iteration,
@@ -152,6 +154,11 @@ class AsyncRuns:
     async def iteration(self, run_id: str, number: int) -> Iteration:
         """One iteration. NotFound where the run has not come to it."""
         return await self._link.get(Iteration, at("runs", run_id, "iterations", number))
+
+    async def curve(self, run_id: str, number: int) -> builtins.list[CurvePoint]:
+        """An iteration's training, the oldest first: step, loss, learning rate; while it goes on, what is known."""
+        found = await self._link.get(Curve, at("runs", run_id, "iterations", number, "curve"))
+        return found.data
 
     async def report(self, run_id: str, examples: int = 6) -> Report:
         """All that a summary needs: iterations with histograms, and up to 100 examples with what the judge said."""

@@ -14,6 +14,7 @@ from comd.client.sync.link import Link
 from comd.client.sync.pages import rows
 from comd.client.sync.pools import Images, Instructions, Pools
 from comd.client.sync.runs import Runs
+from comd.client.sync.tables import Tables
 from services.coordinator.api.shapes import Findings, Log, LogEntry
 
 
@@ -43,6 +44,7 @@ class Client:
         self.instructions = Instructions(self._link)
         self.images = Images(self._link)
         self.keys = Keys(self._link)
+        self.tables = Tables(self.runs, self.pools, self.instructions)
 
     def __enter__(self) -> "Client":
         return self

@@ -14,6 +14,8 @@ from comd.client.sync.link import Link
 from comd.client.sync.pages import rows
 from services.coordinator.api.instruction_shapes import Report
 from services.coordinator.api.shapes import (
+    Curve,
+    CurvePoint,
     Failure,
     FailurePage,
     Iteration,
@@ -151,6 +153,11 @@ class Runs:
     def iteration(self, run_id: str, number: int) -> Iteration:
         """One iteration. NotFound where the run has not come to it."""
         return self._link.get(Iteration, at("runs", run_id, "iterations", number))
+
+    def curve(self, run_id: str, number: int) -> builtins.list[CurvePoint]:
+        """An iteration's training, the oldest first: step, loss, learning rate; while it goes on, what is known."""
+        found = self._link.get(Curve, at("runs", run_id, "iterations", number, "curve"))
+        return found.data
 
     def report(self, run_id: str, examples: int = 6) -> Report:
         """All that a summary needs: iterations with histograms, and up to 100 examples with what the judge said."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
-from services.coordinator.api import branching, control, history, shapes
+from services.coordinator.api import branching, control, flips, history, shapes
 from services.coordinator.api.frame import Asked, Desk, DocumentedAs, answer, asked_by, run_or_404
 from services.coordinator.api.probing import check_datasets, check_engine, has_pictures
 from services.coordinator.api.streams import EventStream, one_stream
@@ -32,6 +32,7 @@ def router(desk: Desk) -> APIRouter:
     control.add_control(routes, desk)
     history.add_history(routes, desk)
     branching.add_branching(routes, desk)
+    flips.add_flips(routes, desk)
     return routes
 
 
