@@ -77,5 +77,7 @@ TELL: dict[str, Callable[[Json], str]] = {
     "retry": lambda detail: (
         f"iteration {detail['iteration']}, {detail['phase']}: {detail['items']:,} are asked again"
     ),
+    "tracking_failed": lambda detail: f"metrics do not arrive at {detail['tracker']}; it is tried again",
+    "tracking_recovered": lambda detail: f"metrics arrive at {detail['tracker']} again",
     "assessment_restarted": lambda detail: f"iteration {detail['iteration']}",
 }

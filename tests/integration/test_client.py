@@ -36,6 +36,7 @@ ROUTES = {  # every route of the coordinator, and the method that asks for it
     "GET /v1/runs/{run_id}/iterations": "runs.iterations",
     "POST /v1/runs/{run_id}/iterations": "runs.start",
     "GET /v1/runs/{run_id}/iterations/{number}": "runs.iteration",
+    "GET /v1/runs/{run_id}/iterations/{number}/curve": "runs.curve",
     "GET /v1/runs/{run_id}/events": "runs.events",
     "POST /v1/runs/{run_id}/pause": "runs.pause",
     "POST /v1/runs/{run_id}/resume": "runs.resume",
@@ -129,6 +130,8 @@ async def _look(ask: Any, run_id: str, folder: Path) -> None:
     assert [one.number for one in rounds] == [0, 1, 2]
     assert (await ask("runs.iteration", run_id, 1)) == rounds[1]
     assert (rounds[0].checkpoint, rounds[1].cache_pool, rounds[2].phase) == (None, 12, "trained")
+    steps = [point.step for point in await ask("runs.curve", run_id, 1)]
+    assert steps == sorted(steps)
     events = await ask("runs.events", run_id)
     assert events[-1].status == "finished"
     assert events[-1].iterations[2].heldout_accuracy == rounds[2].heldout_accuracy

@@ -156,7 +156,7 @@ class AsyncRuns:
         return await self._link.get(Iteration, at("runs", run_id, "iterations", number))
 
     async def curve(self, run_id: str, number: int) -> builtins.list[CurvePoint]:
-        """Step, loss and learning rate of an iteration's training, the oldest first."""
+        """An iteration's training, the oldest first: step, loss, learning rate; while it goes on, what is known."""
         found = await self._link.get(Curve, at("runs", run_id, "iterations", number, "curve"))
         return found.data
 

@@ -155,7 +155,7 @@ class Runs:
         return self._link.get(Iteration, at("runs", run_id, "iterations", number))
 
     def curve(self, run_id: str, number: int) -> builtins.list[CurvePoint]:
-        """Step, loss and learning rate of an iteration's training, the oldest first."""
+        """An iteration's training, the oldest first: step, loss, learning rate; while it goes on, what is known."""
         found = self._link.get(Curve, at("runs", run_id, "iterations", number, "curve"))
         return found.data
 

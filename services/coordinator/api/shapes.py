@@ -231,9 +231,8 @@ class CurvePoint(Shape):
     learning_rate: float | None
 
 
-class Curve(Shape):
-    object: Literal["list"]
-    data: list[CurvePoint]
+class Curve(ListOf[CurvePoint]):
+    pass
 
 
 class LogEntry(Shape):
@@ -247,6 +246,27 @@ class LogEntry(Shape):
 
 class Log(Page[LogEntry]):
     next_cursor: int | None
+
+
+class FlipSide(Shape):
+    teacher_score: float
+    student_score: float
+    difficulty: float
+    teacher_answer: str | None
+    student_answer: str | None
+
+
+class Flip(Shape):
+    id: str
+    kind: Literal["learnt", "forgotten"]
+    text: str
+    image: str | None
+    before: FlipSide
+    after: FlipSide
+
+
+class FlipPage(Page[Flip]):
+    next_cursor: str | None
 
 
 class Failure(Shape):
