@@ -16,7 +16,7 @@ TIMEOUT_S = 5.0
 
 async def state_of(http: PooledClient, spec: EngineSpec, gate: Gate) -> EngineState:
     """What is wrong with it stands in `problem`; nothing is raised."""
-    said = {name: getattr(spec, name) for name in ("base_url", "model", "revision", "kind")}
+    said = spec.model_dump(include={"base_url", "model", "revision", "kind"})
     line = {"in_flight": gate.in_flight, "line": gate.waiting}
     try:
         async with asyncio.timeout(TIMEOUT_S):

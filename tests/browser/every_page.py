@@ -9,8 +9,13 @@ def every_page(place: Place, run_id: str) -> dict[str, str]:
     return {
         "sign-in": "/signin",
         "runs": "/",
+        "new run": "/runs/new?preset=demo",
         "run": f"/runs/{run_id}",
         "instructions": f"/runs/{run_id}/instructions?show=all&iteration=1",
         "instruction": f"/runs/{run_id}/instructions/{instruction}",
+        "endpoints": f"/runs/{run_id}/endpoints",
+        "failures": f"/runs/{run_id}/failures",
+        "run's events": f"/runs/{run_id}/events",
+        "events": "/events",
         "nothing": "/runs/nothing",
     }

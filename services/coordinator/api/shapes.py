@@ -248,6 +248,27 @@ class Log(Page[LogEntry]):
     next_cursor: int | None
 
 
+class FlipSide(Shape):
+    teacher_score: float
+    student_score: float
+    difficulty: float
+    teacher_answer: str | None
+    student_answer: str | None
+
+
+class Flip(Shape):
+    id: str
+    kind: Literal["learnt", "forgotten"]
+    text: str
+    image: str | None
+    before: FlipSide
+    after: FlipSide
+
+
+class FlipPage(Page[Flip]):
+    next_cursor: str | None
+
+
 class Failure(Shape):
     iteration: int
     phase: Phase
