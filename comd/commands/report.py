@@ -8,8 +8,8 @@ import typer
 from comd.client import Client
 from comd.commands.connection import AsJson, RunName, connect, find_run
 from comd.commands.printing import print_json
-from comd.service import Json
 from shared.errors import NotFound
+from shared.types import JsonObject
 
 
 def report(
@@ -40,7 +40,7 @@ def report(
     print(f"{files[0]}: the page; {folder / 'figures'}: figures; {folder / 'tables'}: tables")
 
 
-def _curve(client: Client, run_id: str, number: int) -> list[Json]:
+def _curve(client: Client, run_id: str, number: int) -> list[JsonObject]:
     """The points of a training; none where the coordinator keeps none."""
     try:
         return [point.model_dump() for point in client.runs.curve(run_id, number)]
