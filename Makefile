@@ -19,7 +19,7 @@ NOT_LOCKED := $(addprefix --no-emit-package ,torch triton cuda-bindings cuda-pat
 VLLM_VENV := $(abspath $(or $(COMD_VLLM_VENV),.venv-vllm))
 export TORCH_INDEX_URL
 
-.PHONY: help setup demo up test test-unit test-integration test-captions test-cluster test-acceptance test-vllm test-compose chaos lint format bench bench-gpu locks clean
+.PHONY: help setup demo up test test-unit test-integration test-captions test-cluster test-browser test-acceptance test-vllm test-compose chaos lint format bench bench-gpu locks clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -42,7 +42,7 @@ demo: $(STAMP)  ## the whole loop on this machine: a tiny student learns from a 
 up: $(STAMP)  ## the whole stack on this machine, until Ctrl-C
 	@$(PY) -m comd up $(UP_FLAGS)
 
-test: test-unit test-integration test-captions test-acceptance  ## every test
+test: test-unit test-integration test-captions test-browser test-acceptance  ## every test
 
 test-unit: $(STAMP)
 	@$(PY) -m pytest tests/unit
@@ -55,6 +55,9 @@ test-captions: $(STAMP)  # apart: spaCy and Ray are large, and leave threads beh
 
 test-cluster: $(STAMP)  ## the caption selection on a Ray cluster, on this machine
 	@$(PY) -m pytest tests/captions -m cluster
+
+test-browser: $(STAMP)  ## the dashboard in a real Chromium; skipped where there is none
+	@$(PY) -m pytest tests/browser
 
 test-acceptance: $(STAMP)
 	@$(PY) -m pytest tests/acceptance --numprocesses 2 --dist loadfile
@@ -90,8 +93,9 @@ bench: $(STAMP)  ## the long measurements; their results go to benchmarks/baseli
 	@$(PY) -m benchmarks.assessment_window
 	@$(PY) -m benchmarks.rouge_l
 	@$(PY) -m benchmarks.recovery
-	@$(PY) -m benchmarks.scale
-	@$(PY) -m benchmarks.scale_queries
+	@$(PY) -m benchmarks.scale --in-process 50000
+	@$(PY) -m benchmarks.scale_queries 50000 500000
+	@$(PY) -m benchmarks.dashboard_pages 500000
 
 bench-gpu: $(STAMP)  ## the trainer on this machine's GPUs beside TRL's; without one: BENCH_FLAGS="--tiny --cpu"
 	@$(PY) -m benchmarks.gpu.run $(BENCH_FLAGS)

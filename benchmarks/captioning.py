@@ -25,10 +25,10 @@ def full_pipeline(folder: Path, *, num_sentences: int = 3000, epochs: int = 3) -
     spacy.util.fix_random_seed(0)
     nlp = _untrained()
     examples = [_with_names(example(nlp.vocab, one)) for one in islice(sentences(0), num_sentences)]
-    rules = nlp.get_pipe("attribute_ruler").patterns  # type: ignore[attr-defined]
+    rules = nlp.get_pipe("attribute_ruler").patterns
     optimizer = nlp.initialize(lambda: examples)
-    nlp.get_pipe("attribute_ruler").add_patterns(rules)  # type: ignore[attr-defined]
-    nlp.add_pipe("lemmatizer", before="ner", config={"mode": "rule"}).initialize(lookups=_lemmas())  # type: ignore[attr-defined]
+    nlp.get_pipe("attribute_ruler").add_patterns(rules)
+    nlp.add_pipe("lemmatizer", before="ner", config={"mode": "rule"}).initialize(lookups=_lemmas())
     drawn = Random(0)
     for epoch in range(epochs):
         drawn.shuffle(examples)

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from benchmarks.hardware import cpu_name
 from benchmarks.scaling.place import Place
-from services.coordinator.database import connect, reader
+from services.coordinator.database import Reader, connect
 from services.coordinator.merge import answered, images, training_line
 from services.coordinator.repositories import outcomes, planning, pools, tasks, work
 from services.coordinator.repositories.rows import execute
@@ -42,11 +42,11 @@ async def measured(url: str, size: int) -> dict[str, Any]:
         found[name] = round((time.monotonic() - began) / times, 4)
 
     await take("fill (SQL, not the product)", lambda: _filled(engine, size))
-    await take("analyze", lambda: _in(reader(engine), lambda c: planning.analyze(c)))
+    await take("analyze", lambda: _in(Reader(engine), lambda c: planning.analyze(c)))
     await take("plan", lambda: _in(engine, lambda c: planning.plan(c, *PHASE, work.LACKING["assessing"])))
-    await take("analyze tasks", lambda: _in(reader(engine), lambda c: planning.analyze(c, "tasks")))
+    await take("analyze tasks", lambda: _in(Reader(engine), lambda c: planning.analyze(c, "tasks")))
     await take("publish 512 and finish", lambda: _publish(engine), times=5)
-    await take("look", lambda: _in(reader(engine), lambda c: planning.look(c, *PHASE, "")), times=20)
+    await take("look", lambda: _in(Reader(engine), lambda c: planning.look(c, *PHASE, "")), times=20)
     await take("progress", lambda: _in(engine, lambda c: work.progress(c, *PHASE)))
     await take("select", lambda: _in(engine, _select))
     await take("training file", lambda: _merge(engine, "cache"))
@@ -57,7 +57,7 @@ async def measured(url: str, size: int) -> dict[str, Any]:
     return found
 
 
-async def _in(engine: AsyncEngine, action: Callable[[Any], Awaitable[Any]]) -> Any:
+async def _in(engine: AsyncEngine | Reader, action: Callable[[Any], Awaitable[Any]]) -> Any:
     async with engine.connect() as c:
         result = await action(c)
         await c.commit()
@@ -83,7 +83,7 @@ async def _select(c: Any) -> None:
 
 
 async def _page(engine: AsyncEngine, after: int) -> None:
-    async with reader(engine).connect() as c:
+    async with Reader(engine).connect() as c:
         assert len(await pools.page(c, RUN, "cache", ITERATION, after, 101)) > 1
 
 

@@ -17,13 +17,10 @@ from typing import Any
 import torch
 
 from benchmarks.hardware import cpu_name
-from comd.engine.model import load
 from services.trainer.serving.vllm_engine import VllmEngine
 from services.trainer.settings import VllmSettings
-from services.trainer.training.canary import canary_prompts
-from services.trainer.training.publish import publish
 from shared.images import ImageStore
-from tests.tiny_student import make_student, training_file
+from tests.published_student import published
 
 BASELINES = Path(__file__).parent / "baselines"
 
@@ -48,7 +45,7 @@ def main() -> None:
 
 async def _measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     store = ImageStore(options.image_store or str(folder / "images"))
-    students = options.checkpoints or [_published(folder, store, seed) for seed in (0, 1)]
+    students = options.checkpoints or [published(folder, store, seed) for seed in (0, 1)]
     settings = VllmSettings(python=options.python.absolute(), flags=options.flags)
     engine = VllmEngine(settings, store, folder / "serving", lambda: None)
     try:
@@ -90,17 +87,6 @@ def _summary(swaps: Sequence[dict[str, Any]], how: str) -> dict[str, float]:
 
 def _slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-
-
-def _published(folder: Path, store: ImageStore, seed: int) -> Path:
-    """A tiny student whose greedy answers are decided: its last layer is scaled up."""
-    weights = make_student(folder / f"student-{seed}", seed, hidden=64)
-    made = load("draft", weights, None)
-    with torch.no_grad():
-        made.model.lm_head.weight.mul_(20)
-    made.model.save_pretrained(weights)
-    questions = canary_prompts(training_file(folder / "train.jsonl", store))
-    return folder / "checkpoints" / publish(weights, folder / "checkpoints", {}, questions, store)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,7 @@ In: routes declare what they need. Out: Forbidden, with what is needed, where th
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer, SecurityScopes
@@ -13,25 +12,12 @@ from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from shared.errors import ComdError, Forbidden
+from shared.scopes import SCOPES, Caller, KeyScope
 
-KeyScope = Literal["read", "run", "admin"]
-SCOPES: tuple[KeyScope, ...] = ("read", "run", "admin")
 OPEN_PATHS = frozenset({"/health", "/ready"})
 LOOKS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 bearer = HTTPBearer(auto_error=False, scheme_name="bearer", description="`comd key create` makes keys")
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """A key's name and scope; `internal` for our own services, which no limit holds up."""
-
-    name: str
-    scope: KeyScope
-    internal: bool = False
-
-    def may(self, wanted: KeyScope) -> bool:
-        return SCOPES.index(self.scope) >= SCOPES.index(wanted)
 
 
 FindCaller = Callable[[str], Awaitable[Caller | None]]

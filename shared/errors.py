@@ -4,17 +4,20 @@ A message says what was expected, what came, and what to do; keys in it are mask
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from shared.masking import mask
 
 
 class ComdError(Exception):
-    """Root of the tree; `status` is the HTTP status under which it leaves a service."""
+    """Root of the tree; `status` is the HTTP status under which it leaves a service, or came from one.
 
-    status: ClassVar[int] = 500
-    type: ClassVar[str] = "server_error"
-    code: ClassVar[str] = "internal_error"
+    `code` is the kind of error, for programs; `hint` says a person what to do, where the message does not.
+    """
+
+    status: int = 500
+    type: str = "server_error"
+    code: str = "internal_error"
 
     def __init__(
         self,
@@ -22,17 +25,19 @@ class ComdError(Exception):
         *,
         code: str | None = None,
         param: str | None = None,
+        hint: str | None = None,
         headers: Mapping[str, str] | None = None,
     ):
         self.message = writable(mask(message))
-        super().__init__(self.message)
-        self.error_code = code or self.code
+        super().__init__(f"{self.message}; {hint}" if hint else self.message)
+        self.code = code or self.code
         self.param = param
+        self.hint = hint
         self.headers = dict(headers or {})
 
     def body(self) -> dict[str, Any]:
         """OpenAI's error object; `param` is the field at fault, where it is one."""
-        said = {"message": self.message, "type": self.type, "param": self.param, "code": self.error_code}
+        said = {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
         return {"error": said}
 
 
@@ -84,8 +89,10 @@ class EngineUnavailable(ComdError):
 
     status, type, code = 503, "engine_error", "engine_unavailable"
 
-    def __init__(self, message: str, *, retry_after_s: float = 1.0, code: str | None = None):
-        super().__init__(message, code=code, headers={"retry-after": f"{retry_after_s:g}"})
+    def __init__(
+        self, message: str, *, retry_after_s: float = 1.0, code: str | None = None, hint: str | None = None
+    ):
+        super().__init__(message, code=code, hint=hint, headers={"retry-after": f"{retry_after_s:g}"})
         self.retry_after_s = retry_after_s
 
 

@@ -12,9 +12,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared import http_metrics, logs, request_ids
 from shared.answers import error_answer
-from shared.callers import OPEN_PATHS, Browsers, Caller, FindCaller
+from shared.callers import OPEN_PATHS, Browsers, FindCaller
 from shared.errors import BadRequest, ComdError, TooLarge, Unauthorized
 from shared.rates import Rates
+from shared.scopes import Caller
 
 EVERYDAY = {401, 404, 409, 429, 503}  # refusals that come in floods or mean nothing more than "not now"
 

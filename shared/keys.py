@@ -9,10 +9,10 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.callers import Caller
 from shared.environment import told
 from shared.errors import ConfigError
 from shared.masking import hide
+from shared.scopes import Caller
 
 OPERATOR = Caller("api", "admin")  # whoever has the key of this machine
 INTERNAL = Caller("internal", "admin", internal=True)
@@ -46,6 +46,13 @@ def load_keys(folder: Path | None = None) -> Keys:
         api=hide(told("COMD_API_KEY") or _from_file(folder / "api-key", "comd-")),
         internal=hide(told("COMD_INTERNAL_KEY") or _from_file(folder / "internal-key", "comd-internal-")),
     )
+
+
+def known_api_key() -> str | None:
+    """The key that opens services, for a client: `COMD_API_KEY`, else this machine's; None where none was made yet."""
+    file = home() / "keys" / "api-key"
+    key = told("COMD_API_KEY") or (file.read_text().strip() if file.exists() else None)
+    return None if key is None else hide(key)
 
 
 def engine_key(key_name: str | None) -> str | None:

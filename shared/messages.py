@@ -87,7 +87,7 @@ class _Leaving:
         except ComdError as error:
             if error.message.startswith(where):
                 raise
-            raise type(error)(f"{where}: {error.message}", code=error.error_code) from error
+            raise type(error)(f"{where}: {error.message}", code=error.code) from error
 
     def picture(self, holder: Any, where: str) -> JsonObject:
         holder = {"url": holder} if isinstance(holder, str) else holder

@@ -20,7 +20,7 @@ from shared.messages import messages_for_engine
 from shared.reply_form import reply_form, versioned
 from shared.service import require_internal
 from shared.settings import ProcessSettings, default_image_store, explain
-from shared.types import EngineSpec, JsonObject, Role, RoleIdentity, Sampling, Usage
+from shared.types import EngineSpec, EngineState, JsonObject, Role, RoleIdentity, Sampling, Usage
 from shared.usage import usage_of
 
 ENGINE_HEADER = "x-comd-engine"
@@ -97,6 +97,10 @@ class RoleService:
             revision=await self._revision(spec),
             sampling=self.settings.sampling,
         )
+
+    async def state(self, spec: EngineSpec) -> EngineState:
+        """How the engine is just now; a probe beside its calls, which never waits for long."""
+        return await engine.state_of(self.http, spec, self.engines.gate(spec))
 
     async def ask(
         self,

@@ -15,7 +15,7 @@ from shared.errors import BadRequest, ComdError
 from shared.keys import Keys
 from shared.role import RoleService
 from shared.service import Readiness, create_app
-from shared.types import EngineSpec, JsonObject, RoleIdentity
+from shared.types import EngineSpec, EngineState, JsonObject, RoleIdentity
 
 ENGINE_SECONDS_HEADER = "x-comd-engine-seconds"  # without the wait in our line
 
@@ -42,6 +42,11 @@ def create_role_app(service: RoleService, keys: Keys, chat: ChatRoute | None = N
     @app.get("/v1/identity")
     async def identity(request: Request) -> RoleIdentity:
         return await service.identity(service.engine_of(request))
+
+    @app.get("/v1/engine")
+    async def engine_state(request: Request) -> EngineState:
+        """The engine behind the role, and how it is just now."""
+        return await service.state(service.engine_of(request))
 
     @app.get("/v1/models")
     async def models(request: Request) -> JsonObject:

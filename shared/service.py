@@ -17,11 +17,12 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from shared.answers import answer_errors
 from shared.api_document import describe
-from shared.callers import Browsers, Caller, FindCaller
+from shared.callers import Browsers, FindCaller
 from shared.errors import Forbidden
 from shared.gate import Gate
 from shared.keys import Keys
 from shared.rates import Rates
+from shared.scopes import Caller
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 VERSION = version("comd")

@@ -75,6 +75,20 @@ class RoleIdentity(Wire):
     sampling: Sampling
 
 
+class EngineState(Wire):
+    """`GET /v1/engine`: the engine behind a role, and how it is just now."""
+
+    base_url: str
+    model: str
+    revision: str | None
+    kind: EngineKind
+    problem: str | None = None  # in words; None: it answers and lists the model
+    latency_ms: float | None = None  # of its list of models; None where it gave none
+    in_flight: int = 0  # calls of this service that are with it
+    line: int = 0  # calls that wait in this service's line for it
+    waiting: int | None = None  # requests that wait in the engine itself, where it says so
+
+
 class Usage(Wire):
     """Tokens as the engine counted them and its seconds, summed over the calls of one request."""
 

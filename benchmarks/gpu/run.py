@@ -83,7 +83,8 @@ def measure(plan: Plan, sizes: flops.Sizes, peak: float, pairs: int, python: Pat
     """Ours and the peer's in turn, `pairs` times."""
     given = plan.hyperparameters
     batches = batches_of(Examples(plan.prepared).lengths, given.batch_size, plan.seed)[LEFT_OUT:]
-    work = sum(flops.training_flops(sizes, batch, plan.adaptation, given.lora_rank) for batch in batches)
+    rank = given.lora_rank or 0
+    work = sum(flops.training_flops(sizes, batch, plan.adaptation, rank) for batch in batches)
     ours, peer = [], []
     for _ in range(pairs):
         ours.append(our_speed(plan))

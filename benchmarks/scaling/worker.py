@@ -52,7 +52,7 @@ class InstantServices:
         evidence = "Both answers say what is there, the first one in more detail. " * 3
         runs, both = list[JudgeRun](), list[int]()
         for order in ("teacher_first", "student_first"):
-            score, _ = instant.scores()
+            score = instant.scores()[0]
             both.append(score)
             said = {"teacher_score": score, "student_score": score, "evidence": evidence, "raw": evidence}
             runs.append(JudgeRun.model_validate({"order": order, "attempts": 1, **said}))

@@ -10,7 +10,7 @@ from rich.markup import escape
 from comd.demo.folder import DemoFolder
 from comd.report.page import render
 from comd.report.story import COLUMNS
-from comd.watch import summary_table
+from comd.summary_table import summary_table
 
 Json = dict[str, Any]
 SHOWN_EXAMPLES = 3

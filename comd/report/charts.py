@@ -12,6 +12,7 @@ Point = tuple[float, float]  # iteration number, share in [0, 1]
 
 WIDTH, HEIGHT = 640, 300
 LEFT, RIGHT, TOP, BOTTOM = 44, 130, 24, 34
+KINDS, SERIES = 6, 7  # colours in the style sheet
 
 
 def accuracy_curve(main: Sequence[Point], others: Mapping[str, Sequence[Point]]) -> str:
@@ -29,9 +30,11 @@ def accuracy_curve(main: Sequence[Point], others: Mapping[str, Sequence[Point]])
     parts += [label(x(number), HEIGHT - 12, _iteration_name(number), "middle") for number in numbers]
     ends = _spread([(y(points[-1][1]), name) for name, points in others.items() if points])
     for index, (name, points) in enumerate(sorted(others.items())):
-        parts.append(polyline([(x(a), y(b)) for a, b in points], f"kind kind-{index}"))
+        parts.append(polyline([(x(a), y(b)) for a, b in points], f"kind kind-{index % KINDS}"))
         if name in ends:
-            parts.append(label(x(last) + 26, ends[name] + 4, name, "start", f"kind-name kind-{index}"))
+            parts.append(
+                label(x(last) + 26, ends[name] + 4, name, "start", f"kind-name kind-{index % KINDS}")
+            )
     parts.append(polyline([(x(a), y(b)) for a, b in main], "mean"))
     for number, share in main:
         parts.append(f'<circle class="mean" cx="{x(number):.1f}" cy="{y(share):.1f}" r="4"/>')
@@ -40,23 +43,33 @@ def accuracy_curve(main: Sequence[Point], others: Mapping[str, Sequence[Point]])
 
 
 def histogram(
-    series: Mapping[str, Sequence[int]], labels: Sequence[str], mark: float | None = None, title: str = ""
+    series: Mapping[str, Sequence[float]],
+    labels: Sequence[str],
+    mark: float | None = None,
+    title: str = "",
+    stacked: bool = False,
 ) -> str:
-    """Bars side by side for each bin; `mark` draws a dashed line at that share of the width."""
-    width, height, left, bottom, top = 300, 150, 8, 22, 20
-    highest = max((value for values in series.values() for value in values), default=0) or 1
+    """Bars for each bin, side by side or stacked; `mark` draws a dashed line at that share of the width."""
+    width, height, left, bottom, top = 300, 150, 8, 22, 30
+    columns = zip(*series.values(), strict=True)
+    highest = max((sum(column) if stacked else max(column) for column in columns), default=0) or 1
     slot = (width - 2 * left) / max(len(labels), 1)
-    bar = slot * 0.8 / max(len(series), 1)
-    parts = [label(left, 12, title, "start", "chart-title")]
+    bar = slot * 0.8 / (1 if stacked else max(len(series), 1))
+    floor = [float(height - bottom)] * len(labels)
+    parts = [
+        label(left, 12, title, "start", "chart-title"),
+        label(width - left, 12, f"{highest:,.5g}", "end"),
+    ]
     for index, (name, values) in enumerate(series.items()):
         for position, value in enumerate(values):
             size = value / highest * (height - top - bottom)
-            at = left + position * slot + slot * 0.1 + index * bar
+            at = left + position * slot + slot * 0.1 + (0 if stacked else index * bar)
             parts.append(
-                f'<rect class="series-{index}" x="{at:.1f}" y="{height - bottom - size:.1f}" '
+                f'<rect class="series-{index % SERIES}" x="{at:.1f}" y="{floor[position] - size:.1f}" '
                 f'width="{bar:.1f}" height="{size:.1f}">'
-                f"<title>{escape(name)} {labels[position]}: {value}</title></rect>"
+                f"<title>{escape(name)} {escape(labels[position])}: {value:,g}</title></rect>"
             )
+            floor[position] -= size if stacked else 0
     parts += [label(left + (i + 0.5) * slot, height - 8, text, "middle") for i, text in enumerate(labels)]
     if mark is not None:
         at = left + mark * (width - 2 * left)

@@ -13,6 +13,7 @@ from comd.report.svg import Place, drawing, label, line, polyline
 WIDTH, HEIGHT = 640, 320
 LEFT, RIGHT, TOP, BOTTOM = 56, 20, 30, 44
 MOST_TICKS = 6
+COLOURS = 6  # in the style sheet
 ALONE = (
     "<style>svg{background:#fff;font-family:system-ui,sans-serif}text{fill:#5d6878;font-size:12px}"
     "polyline{fill:none;stroke-width:2}.grid{stroke:#e2e0d8}.line-0{stroke:#c2571a}.line-1{stroke:#0b6e69}"
@@ -42,8 +43,12 @@ def line_chart(
     parts += [label((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, x.name, "middle"), label(4, 14, y.name, "start")]
     parts.append(label((LEFT + WIDTH - RIGHT) / 2, 14, title, "middle", "chart-title"))
     for number, (name, drawn) in enumerate(lines.items()):
-        parts.append(polyline([(across.place(a), up.place(b)) for a, b in drawn], f"line line-{number}"))
-        parts.append(label(WIDTH - RIGHT, TOP + 14 * (number + 1), name, "end", f"line-name line-{number}"))
+        parts.append(
+            polyline([(across.place(a), up.place(b)) for a, b in drawn], f"line line-{number % COLOURS}")
+        )
+        parts.append(
+            label(WIDTH - RIGHT, TOP + 14 * (number + 1), name, "end", f"line-name line-{number % COLOURS}")
+        )
     return drawing(WIDTH, HEIGHT, parts, title)
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from comd.report.wording import label
+
 Iteration = Mapping[str, Any]
 
 COLUMNS = {  # of the report's iterations: their key and the column's name
@@ -43,6 +45,34 @@ def seconds(iteration: Iteration, phase: str) -> str:
     if phase == "training" and "pretraining" in spent:
         phase = "pretraining"
     return f"{spent[phase]:.0f}" if phase in spent else "-"
+
+
+def opening(report: Mapping[str, Any]) -> str:
+    """Where the run stands, in a sentence or two."""
+    run, iterations = report["run"], report["iterations"]
+    trained = sum(
+        iteration["number"] > 0 and iteration.get("train_loss") is not None for iteration in iterations
+    )
+    because = f": {run['reason']}" if run.get("reason") else ""
+    said = (
+        f"Run {label(run['name'], 100)} is {run['status']} after {trained} of {run['target']} training"
+        f"{'' if run['target'] == 1 else 's'}{because}."
+    )
+    if report["final_accuracy"] is None:
+        said += " Held-out accuracy has not been measured."
+    return said if iterations else f"{said} It has not begun: there is nothing to show yet."
+
+
+def failures(iterations: Sequence[Iteration]) -> list[list[str]]:
+    """A row for each phase in which something failed: iteration, phase, failed of how many, the commonest reasons."""
+    found = []
+    for iteration in iterations:
+        for phase, ended in (iteration.get("endings") or {}).items():
+            if ended["failed"]:
+                reasons = "; ".join(f"{row['failed']:,} x {row['reason']}" for row in ended["reasons"])
+                share = f"{ended['failed']:,} of {ended['items']:,}"
+                found.append([f"{iteration['number']}", phase, share, reasons])
+    return found
 
 
 def tell(iteration: Iteration, before: Iteration | None) -> list[str]:
@@ -98,12 +128,7 @@ def _tell_competition(iteration: Iteration) -> list[str]:
 
 
 def _tell_failures(iteration: Iteration) -> list[str]:
-    said = []
-    for phase, ended in (iteration.get("endings") or {}).items():
-        if ended["failed"]:
-            reasons = "; ".join(f"{row['failed']:,} x {row['reason']}" for row in ended["reasons"])
-            said.append(f"{ended['failed']:,} of {ended['items']:,} failed in {phase}: {reasons}.")
-    return said
+    return [f"{share} failed in {phase}: {reasons}." for _, phase, share, reasons in failures([iteration])]
 
 
 def _change(iteration: Iteration, before: Iteration | None) -> str:

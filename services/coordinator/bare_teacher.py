@@ -15,7 +15,7 @@ from shared.errors import ConfigError, EngineUnavailable, NotFound, Unprocessabl
 from shared.identity import engine_revision
 from shared.images import ImageStore
 from shared.messages import messages_for_engine
-from shared.types import EngineSpec, JsonObject, RoleIdentity, Sampling
+from shared.types import EngineSpec, EngineState, JsonObject, RoleIdentity, Sampling
 
 KEY_NAME = "COMD_ENGINE_KEY_TEACHER"
 PROMPT_VERSION = "none"
@@ -62,6 +62,16 @@ class BareTeacher:
             model=spec.model,
             revision=spec.revision or engine_revision(spec.base_url, spec.model, listed[spec.model]),
             sampling=Sampling(),
+        )
+
+    async def state(self, given: EngineSpec | None) -> EngineState:
+        """How the server is just now; a ComdError where it cannot be used."""
+        started = time.perf_counter()
+        identity = await self.identity(given)
+        spec = given or self._spec(identity.model)
+        return EngineState(
+            **spec.model_dump(include={"base_url", "model", "revision", "kind"}),
+            latency_ms=round(1000 * (time.perf_counter() - started), 1),
         )
 
     async def chat(self, model: str, body: JsonObject, given: EngineSpec | None) -> tuple[JsonObject, float]:

@@ -21,6 +21,7 @@ from shared.types import (
     Augmentation,
     AugmentationRequest,
     EngineSpec,
+    EngineState,
     JsonObject,
     RoleIdentity,
     Usage,
@@ -76,6 +77,13 @@ class Services:
                 identity = _read(RoleIdentity, await self.http.request("GET", url, headers=_engine(engine)))
         self._identities[role, engine] = (time.monotonic(), identity)
         return identity
+
+    async def engine_state(self, role: str, engine: EngineSpec | None) -> EngineState:
+        """How the engine behind a role is just now; of a bare server, whether and how soon it says who it is."""
+        if role == "teacher" and await self.bare.is_there():
+            return await self.bare.state(engine)
+        url = f"{self.urls[role]}/v1/engine"
+        return _read(EngineState, await self.http.request("GET", url, headers=_engine(engine)))
 
     async def try_out(self, role: str, model: str, engine: EngineSpec | None, picture: str | None) -> None:
         """One short answer: it shows that the key opens more than the list of models, and that a picture is taken.

@@ -16,10 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.coordinator.repositories import api_keys
 from shared import logs
-from shared.callers import Caller
 from shared.errors import EngineUnavailable
 from shared.keys import OPERATOR, Keys
 from shared.masking import hide
+from shared.scopes import Caller
 
 KEPT_S = 5.0  # so long a revoked key may still open
 LOOK_TIMEOUT_S = 3.0

@@ -115,7 +115,7 @@ def _refusal(url: str, response: httpx.Response) -> ComdError:
 
 def sorted_error(error: ComdError) -> ComdError:
     """An error of shared.engine, as this module's."""
-    return sort_refusal(error.status, error.error_code, error.message, error.headers.get("retry-after"))
+    return sort_refusal(error.status, error.code, error.message, error.headers.get("retry-after"))
 
 
 def sort_refusal(status: int, code: str, message: str, retry_after: str | None) -> ComdError:

@@ -64,7 +64,7 @@ def of(error: Exception, folder: Path) -> Ending:
     if is_disk_full(error, folder):
         return Ending("disk_full", disk_full_message(folder))
     if isinstance(error, ComdError):
-        return Ending("failed", error.message, error.error_code)
+        return Ending("failed", error.message, error.code)
     if type(error).__name__ == "OutOfMemoryError":
         said = "; lower micro_batch_size, or raise zero_stage, or set offload or gradient_checkpointing"
         return Ending(

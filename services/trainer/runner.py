@@ -148,7 +148,7 @@ class Runner:
             log.warning("job_paused", job=job.id, reason=str(reason))
             await self._settle(job, "paused", reason=str(reason))
         except ComdError as error:
-            said = {"code": error.error_code, "message": error.message, "param": None}
+            said = {"code": error.code, "message": error.message, "param": None}
             await self._settle(job, "failed", error=said)
         except Exception as error:
             log.error("job_broke", job=job.id, exc_info=error)

@@ -9,6 +9,7 @@ from shared.engine.calls import Answered, EngineCalls
 from shared.engine.client import chat, is_well, models, timed_chat
 from shared.engine.pool import pooled_client
 from shared.engine.replies import text_of
+from shared.engine.state import state_of
 from shared.engine.streaming import error_event, stream
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "is_well",
     "models",
     "pooled_client",
+    "state_of",
     "stream",
     "text_of",
     "timed_chat",

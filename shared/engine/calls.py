@@ -63,7 +63,7 @@ class EngineCalls:
                 self._follow(spec, gate)
                 answered = await self._asked(gate, spec, body)
         except ComdError as error:
-            self._count(spec, error.error_code)
+            self._count(spec, error.code)
             raise
         self._count(spec, "ok", answered.seconds)
         metrics.count_tokens(self.role, metrics.host_of(spec.base_url), usage_of(answered.reply))
@@ -85,7 +85,7 @@ class EngineCalls:
                 gate.answered(time.perf_counter() - started)
             outcome = "ok"
         except ComdError as error:
-            outcome = error.error_code
+            outcome = error.code
             raise
         finally:
             self._count(spec, outcome)

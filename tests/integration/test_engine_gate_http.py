@@ -167,3 +167,5 @@ async def test_vllms_own_queue_is_seen_and_followed(tmp_path: Path, kind: str, w
         assert await gauge(http, "comd_engine_waiting", double) == waiting
         limit = await gauge(http, "comd_engine_limit", double)
         assert limit < 8 if kind == "vllm" else limit == 8
+        state = (await http.get("/v1/engine")).json()
+        assert (state["problem"], state["waiting"]) == (None, waiting if kind == "vllm" else None)

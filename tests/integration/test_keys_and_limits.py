@@ -25,9 +25,9 @@ from services.teacher.app import TeacherSettings, create_teacher_app
 from services.trainer.app import app_of
 from services.trainer.settings import TrainerSettings
 from services.trainer.trainer import Trainer
-from shared.callers import Caller
 from shared.errors import EngineUnavailable
 from shared.masking import mask
+from shared.scopes import Caller
 from tests.doubles.town import KEYS
 from tests.integration.builders import RUN, make_run
 from tests.loopback import serving

@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.coordinator.database import Reader, connect
-from services.coordinator.repositories import budgets, outcomes, planning, pools, tasks, usage, work
+from services.coordinator.repositories import browsing, budgets, outcomes, planning, pools, tasks, usage, work
+from services.coordinator.repositories.browsing import CHOICES, Filter, Place
 from services.coordinator.repositories.rows import execute, fetch, insert
 from services.coordinator.repositories.tasks import Held, TaskKey
 from tests.conftest import TEMPLATE, make_database
@@ -217,3 +218,23 @@ async def test_planning_refreshes_what_the_planner_knows(engine: AsyncEngine) ->
         await planning.analyze(c)
         (known,) = await fetch(c, "SELECT reltuples FROM pg_class WHERE relname = 'verdicts'")
     assert known["reltuples"] > NUM / 2
+
+
+@pytest.mark.parametrize("more", [{}, {"task_type": "conversation"}, {"words": "place 4711"}])
+async def test_people_browse_by_indexes(engine: AsyncEngine, more: dict[str, str]) -> None:
+    with recording(engine) as recorded:
+        async with engine.connect() as c:
+            for show in CHOICES:
+                wanted = Filter(ITERATION - 1, show, **more)
+                after = Place(1 << 61, 0.5 if wanted.is_by_difficulty else None)
+                rows = await browsing.page(c, RUN, wanted, 0.33, None, 25)
+                await browsing.page(c, RUN, wanted, 0.33, after, 25)
+                await browsing.answers(c, RUN, [row["id"] for row in rows], ITERATION - 1)
+            await browsing.task_types(c, RUN)
+            await browsing.newest_judged(c, RUN)
+    assert await expensive(engine, recorded) == []
+    async with engine.connect() as c:
+        for statement, parameters in recorded.statements:
+            plan = (await explain(c, statement, parameters))["Plan"]
+            sorts = [node for node in nodes(plan) if node["Node Type"] == "Sort"]
+            assert all(node["Plan Rows"] < MOST_ROWS for node in sorts), statement

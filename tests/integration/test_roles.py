@@ -96,7 +96,24 @@ def test_identity_says_who_answers(teacher: str, engine_url: str) -> None:
     assert said["sampling"]["temperature"] == 0.5
 
 
-@pytest.mark.parametrize("path", ["/v1/models", "/v1/identity", "/metrics", "/docs", "/openapi.json"])
+def test_the_engines_state_is_told_and_what_is_wrong_with_it(teacher: str, engine_url: str) -> None:
+    well = httpx.get(f"{teacher}/v1/engine", headers=INTERNAL).json()
+    assert (well["base_url"], well["model"], well["problem"]) == (engine_url, "scripted", None)
+    assert 0 < well["latency_ms"] < 5000
+    assert (well["in_flight"], well["line"], well["waiting"]) == (0, 0, None)
+    for spec, said in (
+        ({"base_url": "http://127.0.0.1:1", "model": "m"}, "cannot be reached"),
+        ({"base_url": engine_url, "model": "gpt-17"}, "'gpt-17' is not listed"),
+        ({"base_url": f"{engine_url}/nothing", "model": "m"}, "answered 404"),
+    ):
+        found = httpx.get(f"{teacher}/v1/engine", headers={**INTERNAL, "x-comd-engine": json.dumps(spec)})
+        assert found.status_code == 200
+        assert said in found.json()["problem"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/models", "/v1/engine", "/v1/identity", "/metrics", "/docs", "/openapi.json"]
+)
 @pytest.mark.parametrize("key", [None, "wrong", "api-key2"])
 def test_nothing_but_health_is_open(teacher: str, path: str, key: str | None) -> None:
     headers = {"authorization": f"Bearer {key}"} if key else {}

@@ -169,7 +169,7 @@ async def test_weights_that_even_a_restart_does_not_bring_are_an_error(
     engine = make()
     with pytest.raises(CanaryDisagrees, match=f"expected 'new'.*got '{text}'") as caught:
         await engine.load("ckpt-2", checkpoint(tmp_path, "2", text, known="new", logprob=logprob))
-    assert caught.value.error_code == "canary_disagrees"
+    assert caught.value.code == "canary_disagrees"
     assert engine.loaded is None
     await engine.load("ckpt-1", checkpoint(tmp_path, "1", "fine"))
     assert engine.swap["how"] == "restart"  # what it holds now is not trusted

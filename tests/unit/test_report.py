@@ -1,86 +1,65 @@
 """The report page and its words, from the coordinator's report of a run."""
 
-import io
 import re
 from typing import Any
 
-from PIL import Image
+import pytest
 
 from comd.report import story
 from comd.report.page import render
+from tests.run_reports import CURVES, EXAMPLE, HOSTILE, NOTHING, START, iteration, picture, report
 
-
-def picture(_: str) -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", (4, 4), "red").save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def iteration(number: int, **more: Any) -> dict[str, Any]:
-    return {
-        "number": number,
-        "phase": "complete",
-        "tuning_pool": 3000,
-        "cache_pool": 3000,
-        "difficult": 1200,
-        "easy": 1200,
-        "accepted": 2100,
-        "rejected": 300,
-        "unjudged": 4,
-        "dropped": 12,
-        "mean_difficulty": 0.41,
-        "train_loss": 0.5,
-        "heldout_accuracy": 0.52,
-        "heldout_by_kind": {"colour": 0.9, "count": 0.14},
-        "seconds": {"teaching": 12.0, "training": 40.2, "selecting": 0.1},
-        "score_histogram": {"teacher": [0] * 9 + [10], "student": [5] + [0] * 8 + [5]},
-        "difficulty_histogram": [0, 5, 0, 0, 0, 0, 0, 0, 2, 3],
-        **more,
-    }
-
-
-NOTHING = dict.fromkeys(
-    ["tuning_pool", "cache_pool", "difficult", "easy", "accepted", "rejected", "unjudged", "mean_difficulty"]
-)
-START = iteration(
-    0,
-    **NOTHING,
-    heldout_accuracy=0.05,
-    heldout_by_kind={"colour": 0.1, "count": 0.0},
-    seconds={"pretraining": 20.0},
-    score_histogram=None,
-    difficulty_histogram=None,
-)
-EXAMPLE = {
-    "image": "ab" * 32,
-    "instruction": "What is <b>here</b>?",
-    "kind": "colour",
-    "difficulty": 0.9,
-    "iteration": 1,
-    "after_iteration": 2,
-    "teacher_answer": "Red.",
-    "student_before": "Blue & green.",
-    "student_after": "Red.",
-    "runs": [{"order": "teacher_first", "teacher_score": 9, "student_score": 2, "evidence": "It is red."}],
-    "new_question": "Name the colour there.",
-}
-REPORT = {
-    "start_accuracy": 0.05,
-    "final_accuracy": 0.52,
-    "tau": 0.33,
-    "iterations": [START, iteration(1)],
-    "examples": [EXAMPLE],
-}
+REPORT = {**report(START, iteration(1)), "examples": [EXAMPLE]}
 
 
 def test_the_page_is_whole_self_contained_and_escapes_what_models_say() -> None:
-    page = render(REPORT, picture, "Title", "Subtitle", ["make up"])
+    page = render(REPORT, picture, "Title", "Subtitle", ["make up"], CURVES)
     assert "What is &lt;b&gt;here&lt;/b&gt;?" in page
     assert "Blue &amp; green." in page
     assert not re.findall(r"(?:src|href)=[\"'](?!data:)", page)
-    assert page.count("<svg") == 3  # the curve, one histogram of scores, one of difficulty
+    # accuracy; loss and rate of both stages; scores, difficulty, verdicts, candidates, pools; three of usage
+    assert page.count("<svg") == 1 + 4 + 5 + 3
     assert "data:image/png;base64," in page
     assert "make up" in page
+    assert "training.batch_size" in page
+    assert "lora_rank" not in page
+
+
+def test_hostile_text_is_text_and_long_text_is_short() -> None:
+    answer = HOSTILE * 10_000  # about 1 MB
+    said = {key: answer for key in ("instruction", "teacher_answer", "student_before", "new_question")}
+    row = iteration(1, heldout_by_kind={HOSTILE: 0.5}, rejected_by_reason={HOSTILE: 3})
+    found = report(row, name=HOSTILE, reason=HOSTILE, dataset=HOSTILE, config={HOSTILE: HOSTILE})
+    found |= {"warnings": [answer], "examples": [{**EXAMPLE, **said, "kind": HOSTILE}]}
+    page = render(found, picture, HOSTILE, HOSTILE)
+    assert "<script" not in page
+    assert "{{ 7 * 7 }}" in page
+    assert len(page) < 100_000
+    assert "&lt;script&gt;" in page
+
+
+@pytest.mark.parametrize(
+    ("iterations", "run", "said"),
+    [
+        ((), {"status": "created", "target": 0}, "It has not begun"),
+        ((START,), {"status": "running", "target": 4}, "is running after 0 of 4 trainings"),
+        (
+            (iteration(1, **NOTHING),),
+            {"status": "failed", "reason": "no disk"},
+            "after 0 of 1 training: no disk.",
+        ),
+        ((iteration(1),), {"status": "cancelled", "target": 2}, "is cancelled after 1 of 2 trainings"),
+        ((iteration(1, heldout_accuracy=None, heldout_by_kind=None),), {}, "accuracy has not been measured"),
+    ],
+)
+def test_a_run_in_any_state_has_a_page(iterations: Any, run: dict[str, Any], said: str) -> None:
+    assert said in render(report(*iterations, **run), picture, "Title", "Subtitle")
+
+
+def test_what_failed_is_listed_with_its_causes() -> None:
+    ended = {"failed": 3, "items": 40, "reasons": [{"reason": "no <reply>", "failed": 3}]}
+    page = render(report(iteration(1, endings={"teaching": ended})), picture, "Title", "Subtitle")
+    assert "<td>3 of 40</td><td>3 x no &lt;reply&gt;</td>" in page
 
 
 def test_what_an_iteration_does_not_have_is_a_dash() -> None:

@@ -90,9 +90,20 @@ def test_the_readmes_file_tree_is_true() -> None:
             folders.append((depth, name.strip()))
 
 
-def test_the_command_alone_needs_no_extra() -> None:
+DRIVERS = {"alembic", "psycopg", "pyarrow", "redis", "sqlalchemy", "numpy", "pandas", "datasets"}
+
+
+@pytest.mark.parametrize(
+    ("code", "heavy"),
+    [
+        ("import comd.cli", HEAVY | DRIVERS),
+        ("import comd.client", HEAVY | DRIVERS | {"fastapi", "PIL"}),
+        ("import comd", {"pydantic", "httpx"}),
+    ],
+)
+def test_the_command_and_the_client_need_no_extra(code: str, heavy: set[str]) -> None:
     """`pip install comd` is a client; what `comd up` or a database needs is imported where it is used."""
-    code = "import sys, comd.cli; print(*{name.split('.')[0] for name in sys.modules})"
+    code = f"import sys; {code}; print(*{{name.split('.')[0] for name in sys.modules}})"
     found = set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split())
     assert "comd" in found
-    assert not found & (HEAVY | {"alembic", "psycopg", "pyarrow", "redis", "sqlalchemy", "numpy"})
+    assert not found & heavy

@@ -74,7 +74,7 @@ def refusal(files: Files, content: bytes) -> str:
     """The message with which an upload is refused; nothing of it may be left."""
     with pytest.raises(Unprocessable) as caught:
         add(files, content)
-    assert (caught.value.error_code, caught.value.param) == ("invalid_training_file", "file")
+    assert (caught.value.code, caught.value.param) == ("invalid_training_file", "file")
     assert list(files.folder.iterdir()) == []
     return caught.value.message
 

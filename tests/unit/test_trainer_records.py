@@ -43,7 +43,7 @@ def test_all_faults_of_a_line_are_told() -> None:
     with pytest.raises(Unprocessable) as caught:
         parse_line(line({"role": "user", "content": 3}, {**ANSWER, "name": "x"}, colour=1), 5)
     assert caught.value.message.count("line 5, ") == 3
-    assert caught.value.error_code == "invalid_training_file"
+    assert caught.value.code == "invalid_training_file"
 
 
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=20), st.integers(5, 60))

@@ -132,7 +132,7 @@ async def test_an_error_fails_the_job_with_its_words(tmp_path: Path) -> None:
     parent = ScriptedParent(prepare=[ends("failed", "line 3: is empty")])
     with pytest.raises(JobFailed, match="line 3: is empty") as caught:
         await steps(tmp_path, parent).run({}, tmp_path)
-    assert caught.value.error_code == "some_code"
+    assert caught.value.code == "some_code"
 
 
 async def test_a_full_disk_pauses_and_gives_the_torn_state_back(tmp_path: Path) -> None:

@@ -52,20 +52,25 @@ def router(desk: Desk) -> APIRouter:
     @routes.patch("/{run_id}", response_model=shapes.Run)
     async def change(run_id: str, asked: RunChange, request: Request) -> Response:
         """A teacher's or augmentor's swap counts from the next task, an assessor's from the next assessment."""
-        async with desk.engine.connect() as c:
-            run = await run_or_404(c, run_id)
-            _check(run, asked)
-        with_picture = await has_pictures(desk.engine, run["dataset"])
-        for role, spec in asked.endpoints.items():
-            await check_engine(desk.services, role, spec, with_picture=with_picture)
-        async with desk.engine.begin() as c:
-            run = await run_or_404(c, run_id, for_update=True)
-            _check(run, asked)
-            await _change_engines(c, run_id, asked, asked_by(request))
-            await _change_costs(c, run, asked, asked_by(request))
-            return answer(await run_view(c, run_id))
+        return answer(await change_run(desk, run_id, asked, asked_by(request)))
 
     return routes
+
+
+async def change_run(desk: Desk, run_id: str, asked: RunChange, cause: str) -> JsonObject:
+    """The run after the change; nothing is changed where one of the new engines cannot be used."""
+    async with desk.engine.connect() as c:
+        run = await run_or_404(c, run_id)
+        _check(run, asked)
+    with_picture = await has_pictures(desk.engine, run["dataset"])
+    for role, spec in asked.endpoints.items():
+        await check_engine(desk.services, role, spec, with_picture=with_picture)
+    async with desk.engine.begin() as c:
+        run = await run_or_404(c, run_id, for_update=True)
+        _check(run, asked)
+        await _change_engines(c, run_id, asked, cause)
+        await _change_costs(c, run, asked, cause)
+        return await run_view(c, run_id)
 
 
 def _check(run: JsonObject, asked: RunChange) -> None:

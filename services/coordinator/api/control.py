@@ -51,10 +51,15 @@ def add_control(routes: APIRouter, desk: Desk) -> None:
     @routes.post("/{run_id}/retry", response_model=shapes.Run)
     async def retry(run_id: str, request: Request) -> Response:
         """What failed in the present phase is asked again; a run that was paused to ask about it goes on."""
-        async with desk.engine.begin() as c:
-            run = await run_or_404(c, run_id, for_update=True)
-            await _retry(c, run, asked_by(request))
-            return answer(await run_view(c, run_id))
+        return answer(await ask_again(desk, run_id, asked_by(request)))
+
+
+async def ask_again(desk: Desk, run_id: str, cause: str) -> JsonObject:
+    """The run, with what failed in its present phase open again; Conflict where nothing did."""
+    async with desk.engine.begin() as c:
+        run = await run_or_404(c, run_id, for_update=True)
+        await _retry(c, run, cause)
+        return await run_view(c, run_id)
 
 
 async def _retry(c: AsyncConnection, run: JsonObject, cause: str) -> None:

@@ -52,12 +52,12 @@ async def _assessment(c: AsyncConnection, run_id: str, number: int) -> Assessmen
 
 
 async def with_answers(
-    c: AsyncConnection, pair: Pair, rows: list[JsonObject], most_chars: int
+    c: AsyncConnection, pair: Pair, rows: list[JsonObject], num_chars: int
 ) -> list[JsonObject]:
     """The rows as people and clients see them: on either side scores, difficulty and the answers' beginnings."""
     ids = [row["id"] for row in rows]
     sides = {
-        name: await browsing.answers(c, one.run_id, ids, one.iteration, most_chars)
+        name: await browsing.answers(c, one.run_id, ids, one.iteration, num_chars)
         for name, one in (("before", pair.before), ("after", pair.after))
     }
     return [

@@ -37,7 +37,7 @@ def add_history(routes: APIRouter, desk: Desk) -> None:
         cursor: str | None = None,
     ) -> Response:
         """What could not be done, and why. `instruction_id` is null where it concerns the whole image."""
-        after = Place() if cursor is None else _place(cursor)
+        after = Place() if cursor is None else place_of(cursor)
         async with desk.engine.connect() as c:
             await run_or_404(c, run_id)
             counts = await failures.counts(c, run_id)
@@ -47,7 +47,7 @@ def add_history(routes: APIRouter, desk: Desk) -> None:
                 "object": "list",
                 "counts": counts,
                 "data": [_shown(row) for row in rows[:limit]],
-                "next_cursor": _cursor(rows[limit - 1]) if len(rows) > limit else None,
+                "next_cursor": cursor_of(rows[limit - 1]) if len(rows) > limit else None,
             }
         )
 
@@ -56,11 +56,11 @@ def _shown(row: JsonObject) -> JsonObject:
     return public({**row, "image": picture_of(row["image"]), "instruction_id": row["instruction_id"] or None})
 
 
-def _cursor(row: JsonObject) -> str:
+def cursor_of(row: JsonObject) -> str:
     return f"{row['iteration']}~{row['phase']}~{row['instruction_id']}~{row['image']}"
 
 
-def _place(cursor: str) -> Place:
+def place_of(cursor: str) -> Place:
     match = re.fullmatch(r"(\d{1,9})~(\w+)~(\d{1,19})~([^\x00]+)", cursor, re.ASCII)
     if match is None or int(match[3]) >= 2**63:
         raise BadRequest(f"cursor: expected the next_cursor of an earlier page, got {cursor!r}")

@@ -7,9 +7,10 @@ from services.coordinator.api.frame import Asked, Desk, answer, asked_by
 from services.coordinator.api.shapes import Key, KeyList, NewKey
 from services.coordinator.key_ring import KeyRing, hash_of, new_key
 from services.coordinator.repositories import api_keys, event_log
-from shared.callers import KeyScope, needs
+from shared.callers import needs
 from shared.errors import Conflict, NotFound
 from shared.keys import INTERNAL, OPERATOR
+from shared.scopes import KeyScope
 
 RESERVED = {OPERATOR.name, INTERNAL.name}
 

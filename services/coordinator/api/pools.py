@@ -6,8 +6,8 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.coordinator.api import shapes
 from services.coordinator.api.frame import Desk, answer, public, run_or_404
+from services.coordinator.api.instruction_shapes import PoolPage
 from services.coordinator.export.dialogues import chunks, llava_list, openai_lines
 from services.coordinator.export.parquet import parquet_file
 from services.coordinator.merge import picture_of
@@ -32,7 +32,7 @@ def router(desk: Desk) -> APIRouter:
 
 
 def _add_pages(routes: APIRouter, desk: Desk) -> None:
-    @routes.get("", response_model=shapes.PoolPage)
+    @routes.get("", response_model=PoolPage)
     async def page(
         run_id: str,
         pool: Pool,

@@ -1,19 +1,33 @@
-"""The answers' shapes, for `/openapi.json`: the fields that clients can count on; answers may hold more."""
+"""The answers' shapes, for `/openapi.json` and the Python client: the fields that clients can count on.
+
+Answers may hold more. Light to import: a client needs no database driver.
+"""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 from services.coordinator.states import Phase, RunStatus
-from shared.callers import KeyScope
-from shared.images import FORMATS
+from shared.scopes import KeyScope
+from shared.types import EngineKind, Role
 
-PICTURE: dict[int | str, dict[str, Any]] = {200: {"content": {name: {} for name in FORMATS.values()}}}
+Row = TypeVar("Row", bound="Shape")
 
 
 class Shape(BaseModel):
     model_config = ConfigDict(extra="allow")
+
+
+class ListOf(Shape, Generic[Row]):
+    object: Literal["list"]
+    data: list[Row]
+
+
+class Page(ListOf[Row], Generic[Row]):
+    """`next_cursor` is None on the last page."""
+
+    next_cursor: str | int | None
 
 
 class Key(Shape):
@@ -28,23 +42,65 @@ class NewKey(Key):
     key: str
 
 
-class KeyList(Shape):
-    object: Literal["list"]
-    data: list[Key]
+class KeyList(ListOf[Key]):
+    pass
+
+
+class ImportProgress(Shape):
+    bytes_read: int
+    bytes_total: int
+    records: int
+    rate: float | None  # records a second; None: the import was stopped
+    time_left_s: float | None
+
+
+class Refusal(Shape):
+    record: str
+    reason: str
 
 
 class Dataset(Shape):
+    id: str
     name: str
     purpose: Literal["instruct", "pretrain", "evaluation"]
+    status: Literal["importing", "ready"]
+    path: str
+    images: str | None
+    content_sha256: str
     num_records: int
     num_instructions: int
     num_images: int
     num_refused: int
+    refused: list[Refusal]  # the first of them
+    created_at: datetime
+    progress: ImportProgress | None  # None: all of it is read
 
 
-class DatasetList(Shape):
-    object: Literal["list"]
-    data: list[Dataset]
+class DatasetList(ListOf[Dataset]):
+    pass
+
+
+class Engine(Shape):
+    base_url: str
+    model: str
+    revision: str | None = None
+    key_name: str | None = None
+    kind: EngineKind = "openai"
+    json_schema: bool | None = None
+
+
+class Progress(Shape):
+    """Of the present phase; all None where nothing goes on."""
+
+    iteration: int | None = None
+    phase: Phase | None = None
+    done: int | None = None
+    total: int | None = None
+    unit: str | None = None
+    rate: float | None = None  # units a second
+    time_left_s: float | None = None
+    waiting: str | None = None  # what for
+    loss: float | None = None
 
 
 class RunLine(Shape):
@@ -52,41 +108,121 @@ class RunLine(Shape):
     name: str
     dataset: str
     config: dict[str, Any]
-    engines: dict[str, Any]
+    engines: dict[Role, Engine]  # of roles whose engine is not their service's own
     status: RunStatus
-    target: int
+    target: int  # trainings asked for
     iteration: int
     phase: Phase | None
-    progress: dict[str, Any]
-    reason: str | None
+    progress: Progress
+    reason: str | None  # why it stands or ended as it did
+    parent_run: str | None
+    branched_from: int | None  # the parent's iteration
     created_at: datetime
     updated_at: datetime
 
 
-class RunList(Shape):
-    object: Literal["list"]
-    data: list[RunLine]
+class RunList(ListOf[RunLine]):
+    pass
+
+
+class RoleUsage(Shape):
+    items: int
+    calls: int
+    prompt_tokens: int
+    cached_tokens: int  # of the prompt tokens
+    completion_tokens: int
+    seconds: float  # with the engine, summed over calls that ran side by side
+    cost: float
 
 
 class UsageSums(Shape):
     currency: str
     spent: float
-    by_role: dict[str, Any]
+    by_role: dict[Role, RoleUsage]
+
+
+class RunUsage(UsageSums):
+    limit: float | None  # what the run may spend
+
+
+class IterationUsage(UsageSums):
+    number: int
+
+
+class UsageByIteration(RunUsage):
+    iterations: list[IterationUsage]  # those in which somebody was asked
+
+
+class FailureCount(Shape):
+    iteration: int
+    phase: Phase
+    failed: int
 
 
 class Run(RunLine):
-    usage: UsageSums
+    usage: RunUsage
+    failures: list[FailureCount]
 
 
-class Iteration(Shape):
+class FailureReason(Shape):
+    reason: str
+    failed: int
+
+
+class PhaseEnding(Shape):
+    ended: str  # "done", "done with failures" or "asks"
+    items: int
+    failed: int
+    reasons: list[FailureReason]  # the commonest
+    asked_about: int  # failures that a person was asked about
+
+
+class IterationStand(Shape):
+    """What an iteration does not have (yet) is None; 0 is the start measurement."""
+
     number: int
     phase: Phase
+    seconds: dict[str, float]  # by phase
+    tuning_pool: int | None
+    cache_pool: int | None
+    difficult: int | None  # selected as such; as many easy ones are selected with them
+    easy: int | None
+    unjudged: int | None
+    mean_difficulty: float | None  # from 0 to 1
+    accepted: int | None
+    dropped: int | None
+    rejected: int | None
+    train_loss: float | None
+    heldout_accuracy: float | None  # from 0 to 1
+    heldout_by_kind: dict[str, float] | None
+    endings: dict[Phase, PhaseEnding]
+    checkpoint: str | None
+
+
+class Iteration(IterationStand):
     usage: UsageSums
+    job_id: str | None  # at the trainer
+    training: dict[str, Any] | None  # the job's last metrics
+    judge: dict[str, Any] | None  # fixed for the whole assessment
+    retries: int
+    created_at: datetime
+    phase_started_at: datetime
 
 
-class IterationList(Shape):
-    object: Literal["list"]
-    data: list[Iteration]
+class IterationList(ListOf[Iteration]):
+    pass
+
+
+class RunEvent(Shape):
+    """The `data` of a server-sent event `run`."""
+
+    id: str
+    name: str
+    status: RunStatus
+    target: int
+    progress: Progress
+    reason: str | None
+    iterations: list[IterationStand]
 
 
 class CurvePoint(Shape):
@@ -95,23 +231,20 @@ class CurvePoint(Shape):
     learning_rate: float | None
 
 
-class Curve(Shape):
-    object: Literal["list"]
-    data: list[CurvePoint]
+class Curve(ListOf[CurvePoint]):
+    pass
 
 
 class LogEntry(Shape):
     id: int
     at: datetime
-    run_id: str | None
+    run_id: str | None  # None: it concerns the system
     action: str
     cause: str
     detail: dict[str, Any]
 
 
-class Log(Shape):
-    object: Literal["list"]
-    data: list[LogEntry]
+class Log(Page[LogEntry]):
     next_cursor: int | None
 
 
@@ -132,41 +265,23 @@ class Flip(Shape):
     after: FlipSide
 
 
-class FlipPage(Shape):
-    object: Literal["list"]
-    data: list[Flip]
+class FlipPage(Page[Flip]):
     next_cursor: str | None
 
 
-class FailurePage(Shape):
-    object: Literal["list"]
-    counts: list[dict[str, Any]]
-    data: list[dict[str, Any]]
-    next_cursor: str | None
-
-
-class PoolPage(Shape):
-    object: Literal["list"]
-    pool: Literal["tuning", "cache"]
+class Failure(Shape):
     iteration: int
-    data: list[dict[str, Any]]
+    phase: Phase
+    image: str | None  # sha256
+    instruction_id: str | None  # None: the whole image
+    text: str | None  # of the instruction or held-out question
+    reason: str
+    attempts: int
+
+
+class FailurePage(Page[Failure]):
+    counts: list[FailureCount]
     next_cursor: str | None
-
-
-class Report(Shape):
-    run: dict[str, Any]
-    iterations: list[dict[str, Any]]
-    examples: list[dict[str, Any]]
-    warnings: list[str]
-
-
-class Instruction(Shape):
-    id: str
-    text: str
-    ancestry: list[dict[str, Any]]
-    children: list[dict[str, Any]]
-    answers: list[dict[str, Any]]
-    verdicts: list[dict[str, Any]]
 
 
 class FindingLine(Shape):
@@ -176,7 +291,5 @@ class FindingLine(Shape):
     todo: str | None
 
 
-class Findings(Shape):
-    object: Literal["list"]
+class Findings(ListOf[FindingLine]):
     version: str
-    data: list[FindingLine]

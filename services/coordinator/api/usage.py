@@ -14,7 +14,7 @@ from shared.types import JsonObject
 def router(desk: Desk) -> APIRouter:
     routes = APIRouter(prefix="/v1/runs", tags=["runs"])
 
-    @routes.get("/{run_id}/usage", response_model=shapes.UsageSums)
+    @routes.get("/{run_id}/usage", response_model=shapes.UsageByIteration)
     async def one(run_id: str) -> Response:
         """Calls, tokens, seconds with the engines and cost: of the run, and of each iteration, by role."""
         async with desk.engine.connect() as c:

@@ -5,7 +5,18 @@ from collections.abc import Iterator
 from fastapi import APIRouter
 
 from services.coordinator.api.frame import Desk
-from services.coordinator.dashboard import compare, flips, instructions, new_run, run_list, run_page, sign_in
+from services.coordinator.dashboard import (
+    compare,
+    endpoints,
+    events,
+    failures,
+    flips,
+    instructions,
+    new_run,
+    run_list,
+    run_page,
+    sign_in,
+)
 from services.coordinator.dashboard.assets import Assets
 from services.coordinator.dashboard.door import Door
 from services.coordinator.dashboard.pages import Pages
@@ -22,5 +33,8 @@ def routers(desk: Desk, door: Door, rates: Rates) -> Iterator[APIRouter]:
     yield new_run.router(pages, desk)  # before those of a run, whose id could be "new"
     yield run_page.router(pages, desk, door)
     yield instructions.router(pages, desk)
+    yield endpoints.router(pages, desk)
+    yield failures.router(pages, desk)
+    yield events.router(pages, desk)
     yield compare.router(pages, desk)
     yield flips.router(pages, desk)

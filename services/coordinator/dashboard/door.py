@@ -14,9 +14,10 @@ from starlette.types import Scope
 
 from services.coordinator.dashboard import session
 from services.coordinator.key_ring import KeyRing, hash_of
-from shared.callers import LOOKS, Caller
+from shared.callers import LOOKS
 from shared.errors import ComdError, Forbidden, SeeOther, Unauthorized
 from shared.hosts import leads_to_allowed
+from shared.scopes import Caller
 
 COOKIE = "comd_session"
 CSRF_HEADER = "x-csrf-token"

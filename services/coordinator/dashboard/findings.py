@@ -40,7 +40,8 @@ class Findings:
         if known := self._over.get(key):
             return known
         sums = await reports.verdict_sums(c, run["id"], run["config"]["tau"], row["number"])
-        found = Found(sums.get(row["number"]), await reports.rejections(c, *key))
+        rejected = await reports.rejections(c, *key)
+        found = Found(sums.get(row["number"]), rejected.get(row["number"], {}))
         if row["phase"] == "complete":  # nothing is written to it any more
             self._over[key] = found
             if len(self._over) > KEPT:

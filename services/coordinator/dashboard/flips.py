@@ -80,7 +80,7 @@ def router(pages: Pages, desk: Desk) -> APIRouter:
             sides = await _sides(c, run_id, before, to, other)
             pair = await sides.pair(c)
             rows = await flips.page(c, pair, chosen, int(after or -1), AT_ONCE + 1)
-            cards = await with_answers(c, pair, rows[:AT_ONCE], browsing.SHOWN_CHARS)
+            cards = await with_answers(c, pair, rows[:AT_ONCE], browsing.SHOWN_CHARS + 1)
         more = sides.query(kind=kind, after=str(rows[AT_ONCE - 1]["id"])) if len(rows) > AT_ONCE else None
         return pages.answer(
             "flips.html",

@@ -16,8 +16,8 @@ from services.coordinator.dashboard.assets import Assets
 from services.coordinator.dashboard.headers import SAFE
 from services.coordinator.database import is_passing
 from shared import request_ids
-from shared.callers import Caller
 from shared.errors import BadRequest, ComdError, EngineUnavailable
+from shared.scopes import Caller
 
 HEADERS = {**SAFE, "cache-control": "no-store"}
 FILTERS = (

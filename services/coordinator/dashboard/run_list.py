@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from services.coordinator.api.control import become, begin
+from services.coordinator.api.control import ask_again, become, begin
 from services.coordinator.api.frame import Desk, asked_by
 from services.coordinator.costs import in_currency
 from services.coordinator.dashboard.pages import HEADERS, Pages
@@ -44,10 +44,14 @@ def router(pages: Pages, desk: Desk) -> APIRouter:
         """The page is loaded again, as the run is now. `target` is the page's: a second click starts nothing twice."""
         if action == "start":
             await begin(desk, run_id, None, asked_by(request), f"dashboard, from target {target}")
+        elif action == "retry":
+            await ask_again(desk, run_id, asked_by(request))
         elif action in BECOMES:
             await become(desk, run_id, BECOMES[action], asked_by(request))
         else:
-            raise NotFound(f"there is no action {action[:40]!r}; there are start, {', '.join(BECOMES)}")
+            raise NotFound(
+                f"there is no action {action[:40]!r}; there are start, retry, {', '.join(BECOMES)}"
+            )
         return Response(status_code=204, headers={**HEADERS, "hx-refresh": "true"})
 
     return routes

@@ -112,13 +112,13 @@ async def _few_with_words(c: AsyncConnection, run_id: str, words: str) -> list[i
 
 
 async def answers(
-    c: AsyncConnection, run_id: str, ids: list[int], iteration: int, most_chars: int = SHOWN_CHARS
+    c: AsyncConnection, run_id: str, ids: list[int], iteration: int, num_chars: int = SHOWN_CHARS + 1
 ) -> dict[int, JsonObject]:
     """The beginnings of both answers to each: the teacher's, and the student's of this iteration."""
     rows = await fetch(
         c,
         """
-        SELECT b.instruction_id AS id, b.role, left(a.text, :most_chars) AS text
+        SELECT b.instruction_id AS id, b.role, left(a.text, :num_chars) AS text
         FROM bindings b JOIN answers a USING (request_hash)
         WHERE b.run_id = :run_id AND b.instruction_id = ANY(:ids) AND (b.role = 'teacher' OR b.checkpoint = (
             SELECT checkpoint FROM iterations WHERE run_id = :run_id AND number = :iteration))
@@ -126,7 +126,7 @@ async def answers(
         run_id=run_id,
         ids=ids,
         iteration=iteration,
-        most_chars=most_chars + 1,  # so that a longer one can be told
+        num_chars=num_chars,
     )
     found: dict[int, JsonObject] = {one: {} for one in ids}
     for row in rows:

@@ -12,6 +12,7 @@ from services.coordinator.database import to_json
 from services.coordinator.repositories.rows import execute, fetch
 from shared.types import JsonObject
 
+LATEST = 2**63 - 1  # beyond the id of every entry
 COLUMNS = "id, at, run_id, action, cause, detail"
 
 
@@ -51,3 +52,33 @@ async def newest(c: AsyncConnection, run_id: str, limit: int) -> list[JsonObject
         run_id=run_id,
         limit=limit,
     )
+
+
+async def back(
+    c: AsyncConnection, run_id: str | None, before: int, action: str | None, cause: str | None, limit: int
+) -> list[JsonObject]:
+    """The newest first, from before the id `before`: of one run, or of all and of the system.
+
+    `cause` is a part of the entries' cause, whatever its case.
+    """
+    conditions = {
+        "run_id": ("run_id = :run_id", run_id),
+        "action": ("action = :action", action),
+        "cause": ("position(lower(:cause) IN lower(cause)) > 0", cause),
+    }
+    given = {name: (sql, value) for name, (sql, value) in conditions.items() if value is not None}
+    where = " AND ".join(["id < :before", *(sql for sql, _ in given.values())])
+    return await fetch(
+        c,
+        f"SELECT {COLUMNS} FROM event_log WHERE {where} ORDER BY id DESC LIMIT :limit",
+        before=before,
+        limit=limit,
+        **{name: value for name, (_, value) in given.items()},
+    )
+
+
+async def actions(c: AsyncConnection, run_id: str | None) -> list[str]:
+    """The actions that the log of a run, or the whole log, has."""
+    of_run, given = ("", {}) if run_id is None else ("WHERE run_id = :run_id", {"run_id": run_id})
+    rows = await fetch(c, f"SELECT DISTINCT action FROM event_log {of_run} ORDER BY action", **given)
+    return [row["action"] for row in rows]

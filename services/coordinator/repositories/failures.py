@@ -122,6 +122,25 @@ async def page(
     )
 
 
+async def reasons(
+    c: AsyncConnection, run_id: str, iteration: int | None, phase: str | None, limit: int
+) -> list[JsonObject]:
+    """The commonest beginnings of reasons, with how many records have each; a record may stand for a whole image."""
+    wanted = {"iteration": iteration, "phase": phase}
+    given = {name: value for name, value in wanted.items() if value is not None}
+    only = "".join(f" AND {name} = :{name}" for name in given)
+    return await fetch(
+        c,
+        f"""
+        SELECT left(reason, 120) AS reason, count(*) AS failed FROM failures
+        WHERE run_id = :run_id{only} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT :limit
+        """,
+        run_id=run_id,
+        limit=limit,
+        **given,
+    )
+
+
 async def num_retryable(c: AsyncConnection, run_id: str, iteration: int, phase: Phase) -> int:
     """How many items of the phase `forget` would have asked again."""
     unjudged = f"UNION SELECT instruction_id FROM verdicts WHERE {UNJUDGED}" if phase == "assessing" else ""

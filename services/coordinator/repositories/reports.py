@@ -45,18 +45,24 @@ def _no_verdicts() -> JsonObject:
     return {**counts, **{what: [0] * 10 for what in BINNED}}
 
 
-async def rejections(c: AsyncConnection, run_id: str, iteration: int) -> dict[str, int]:
-    """How many attempts of the augmentor were turned away, by reason, the commonest first."""
+async def rejections(
+    c: AsyncConnection, run_id: str, iteration: int | None = None
+) -> dict[int, dict[str, int]]:
+    """By iteration: how many attempts of the augmentor were turned away, by reason, the commonest first."""
+    only = "" if iteration is None else "AND iteration = :iteration"
     rows = await fetch(
         c,
-        """
-        SELECT left(reason, 80) AS reason, count(*) AS num FROM candidates
-        WHERE run_id = :run_id AND iteration = :iteration AND NOT accepted GROUP BY 1 ORDER BY 2 DESC, 1
+        f"""
+        SELECT iteration, coalesce(left(reason, 80), 'no reason given') AS reason, count(*) AS num FROM candidates
+        WHERE run_id = :run_id {only} AND NOT accepted GROUP BY 1, 2 ORDER BY 1, 3 DESC, 2
         """,
         run_id=run_id,
-        iteration=iteration,
+        **({} if iteration is None else {"iteration": iteration}),
     )
-    return {row["reason"]: row["num"] for row in rows}
+    found: dict[int, dict[str, int]] = {}
+    for row in rows:
+        found.setdefault(row["iteration"], {})[row["reason"]] = row["num"]
+    return found
 
 
 async def examples(c: AsyncConnection, run_id: str, number: int) -> list[JsonObject]:

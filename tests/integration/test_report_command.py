@@ -1,0 +1,85 @@
+"""`comd report` against a real coordinator: a run's whole report, and one of a run that has not begun."""
+
+import asyncio
+import csv
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from typer.testing import CliRunner
+
+from comd.cli import app
+from tests.doubles.town import KEYS, Town, town
+from tests.run_reports import HOSTILE
+
+
+@pytest.fixture
+async def place(
+    tmp_path: Path, postgres_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Town]:
+    async with town(tmp_path, postgres_url, redis_url) as place:
+        monkeypatch.setenv("COMD_URL", str(place.http.base_url))
+        monkeypatch.setenv("COMD_API_KEY", KEYS.api)
+        monkeypatch.setenv("COMD_INTERNAL_KEY", KEYS.internal)
+        yield place
+
+
+async def comd(*words: str) -> str:
+    result = await asyncio.to_thread(CliRunner().invoke, app, list(words), catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return str(result.output)
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def spoil(place: Town) -> None:
+    """Every text of the run is hostile."""
+    with psycopg.connect(place.settings.database_url) as connection:
+        for statement in ("UPDATE answers SET text = %s", "UPDATE candidates SET text = %s"):
+            connection.execute(statement, [HOSTILE])
+
+
+async def test_a_run_is_told_drawn_and_tabled(place: Town, tmp_path: Path) -> None:
+    run_id = await place.begin(trainings=2, evaluation={"dataset": "heldout"})
+    assert (await place.wait_for_end(run_id))["status"] == "finished"
+    spoil(place)
+    found: Any = await place.get(f"/v1/runs/{run_id}/report")
+    said = json.loads(await comd("report", "run", "--out", str(tmp_path / "out"), "--json"))
+    assert said["run"] == run_id
+    assert all(Path(path).stat().st_size for path in said["files"])
+
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert found["examples"]
+    assert "<script" not in page
+    assert page.count("data:image/png;base64,") == len(found["examples"])
+    verdicts = table(tmp_path / "out" / "figures" / "verdicts.csv")
+    first = found["iterations"][1]
+    assert verdicts == [
+        {"iteration": "1", **{k: str(first["verdicts"][k]) for k in ("difficult", "easy", "unjudged")}}
+    ]
+    assert sum(first["verdicts"][kind] for kind in ("difficult", "easy", "unjudged")) == first["cache_pool"]
+    attempts = {
+        row["outcome"]: int(row["attempts"]) for row in table(tmp_path / "out" / "figures" / "candidates.csv")
+    }
+    assert attempts.pop("accepted") == first["accepted"]
+    assert sum(attempts.values()) == first["rejected"]
+    used = table(tmp_path / "out" / "tables" / "usage.csv")
+    assert sum(int(row["calls"]) for row in used) == sum(
+        sums["calls"] for sums in found["usage"]["by_role"].values()
+    )
+    assert len(table(tmp_path / "out" / "tables" / "iterations.csv")) == len(found["iterations"])
+
+
+async def test_a_run_that_has_not_begun_has_a_report(place: Town, tmp_path: Path) -> None:
+    await place.register()
+    await place.post("/v1/runs", {"name": "fresh", "dataset": "world", "config": {}})
+    said = await comd("report", "fresh", "--out", str(tmp_path / "out"))
+    assert f"{tmp_path / 'out' / 'report.html'}: the page" in said
+    assert "It has not begun" in (tmp_path / "out" / "report.html").read_text()
+    assert table(tmp_path / "out" / "tables" / "iterations.csv") == []
