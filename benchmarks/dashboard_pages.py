@@ -39,6 +39,11 @@ VARIED = (
     INSERT INTO failures (run_id, iteration, phase, image, instruction_id, reason, attempts)
     SELECT run_id, 3, 'assessing', image, id, 'the engine answered 500', 4 FROM instructions WHERE id % 100 = 9
     """,
+    """
+    INSERT INTO event_log (run_id, action, cause, detail)
+    SELECT run_id, (ARRAY['phase_moved', 'paused', 'resumed'])[1 + n % 3], 'asked for by key ' || n % 50, '{"n": 1}'
+    FROM generate_series(1, 50000) n, iterations WHERE number = 1
+    """,
     "UPDATE runs SET status = 'paused'",
     "UPDATE iterations SET phase = 'complete' WHERE number < 4",
 )
@@ -47,6 +52,13 @@ PAGES = {
     "the run": f"/runs/{RUN}",
     "its charts": f"/runs/{RUN}/charts",
     "its history": f"/runs/{RUN}/history",
+    "its failures": f"/runs/{RUN}/failures",
+    "failures of one phase": f"/runs/{RUN}/failures?iteration=3&phase=assessing",
+    "its events": f"/runs/{RUN}/events",
+    "events of one kind and cause": f"/runs/{RUN}/events?action=paused&cause=key+7",
+    "events of no such cause": f"/runs/{RUN}/events?cause=zebra",
+    "all events": "/events",
+    "its endpoints": f"/runs/{RUN}/endpoints",
     "judged, the hardest first": f"/runs/{RUN}/instructions",
     "difficult": f"/runs/{RUN}/instructions?iteration=3&show=difficult",
     "easy": f"/runs/{RUN}/instructions?iteration=3&show=easy",
