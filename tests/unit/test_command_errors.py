@@ -117,3 +117,8 @@ def test_a_mistake_of_ours_is_not_hidden() -> None:
     with pytest.raises(ZeroDivisionError):
         tell(ZeroDivisionError("x"), as_json=False)
     assert sys.exc_info() == (None, None, None)
+
+
+def test_what_an_engine_wrote_does_nothing_to_the_terminal(capsys: Captured) -> None:
+    assert tell(errors.EngineReplyError("got \x1b[2J\x07"), as_json=False) is Exit.FAILED
+    assert capsys.readouterr().err == "comd: got \\x1b[2J\\x07\n"
