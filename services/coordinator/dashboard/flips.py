@@ -78,6 +78,9 @@ def router(pages: Pages, desk: Desk) -> APIRouter:
         chosen = _kind(kind)
         async with desk.engine.connect() as c:
             sides = await _sides(c, run_id, before, to, other)
+            if sides is None:
+                run = await run_of(c, run_id)
+                return pages.answer("flips_none.html", request, run=run, other=other)
             pair = await sides.pair(c)
             rows = await flips.page(c, pair, chosen, int(after or -1), AT_ONCE + 1)
             cards = await with_answers(c, pair, rows[:AT_ONCE], browsing.SHOWN_CHARS + 1)
@@ -85,6 +88,7 @@ def router(pages: Pages, desk: Desk) -> APIRouter:
         return pages.answer(
             "flips.html",
             request,
+            run=sides.run,
             sides=sides,
             pair=pair,
             cards=cards,
@@ -105,6 +109,8 @@ def router(pages: Pages, desk: Desk) -> APIRouter:
         """What the page asks for by itself: it takes a look at every verdict of both."""
         async with desk.engine.connect() as c:
             sides = await _sides(c, run_id, before, to, other)
+            if sides is None:
+                raise NotFound("there are no two assessments to compare yet")
             counts = await flips.counts(c, await sides.pair(c))
             found = [
                 await known.of_iteration(c, run, await _row(c, run, number))
@@ -123,16 +129,14 @@ def _kind(asked: str) -> Kind | None:
     return found
 
 
-async def _sides(c: AsyncConnection, run_id: str, before: str, to: str, other: str) -> Sides:
-    """What was asked for; else the last two that were assessed, or the last that both runs have."""
+async def _sides(c: AsyncConnection, run_id: str, before: str, to: str, other: str) -> Sides | None:
+    """What was asked for; else the last two that were assessed, or the last that both runs have. None: neither."""
     run = await run_of(c, run_id)
     another = await run_of(c, other) if other else run
     ours, theirs = await flips.assessed(c, run["id"]), await flips.assessed(c, another["id"])
     default = _default(ours, theirs, are_runs=run["id"] != another["id"])
     if default is None and not (before and to):
-        raise NotFound(
-            "there are no two assessments to compare yet: wait until two iterations have been assessed"
-        )
+        return None
     first, second = default or (0, 0)
     return Sides(run, another, int(before or first), int(to or second), ours, theirs)
 
