@@ -1,53 +1,102 @@
-"""The `comd` command. In: words and flags. Out: exit status 0, or a message and another status."""
+"""The `comd` command. In: words and flags. Out: an exit status (`comd.commands.exits`), errors on stderr."""
 
+import os
 import sys
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Any
 
 import typer
-from rich.console import Console
 
-from comd.commands import captions, data, doctor, keys, pool, report, runs, stack, student, train
+from comd.commands import (
+    captions,
+    data,
+    doctor,
+    history,
+    instructions,
+    keys,
+    opening,
+    pool,
+    report,
+    runs,
+    stack,
+    student,
+    train,
+)
+from comd.commands.errors import tell
+from comd.commands.exits import Exit, table
 from shared.errors import ComdError
 
+START, PREPARE, RUNS, MADE = "Getting started", "Before a run", "Runs", "What runs made"
+ORDER = (  # as a newcomer meets them
+    *("demo", "up", "open", "key", "doctor"),
+    *("student", "data", "captions", "train"),
+    *("run", "report", "log"),
+    *("pool", "instruction", "image"),
+)
+EXAMPLE = (
+    "comd up --config stack.toml                      # in one terminal",
+    "comd data import train.json --images pictures    # in another",
+    "comd run start first --dataset train --watch",
+    "comd open first",
+)
+ENVIRONMENT = {
+    "COMD_URL": "where the coordinator is; default: http://127.0.0.1:8100",
+    "COMD_API_KEY": "the key to show it; default: this machine's (`comd key show`)",
+    "COMD_HOME": "keys and data of this machine; default: the folder `var` here",
+}
+
+
+class InOrder(typer.core.TyperGroup):
+    """Commands and groups of commands in one order; Typer would list the groups last."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return sorted(super().list_commands(ctx), key=ORDER.index)
+
+
+def _epilog() -> str:
+    variables = [f"{name:13} {meaning}" for name, meaning in ENVIRONMENT.items()]
+    example = [f"  {line}" for line in EXAMPLE]
+    return "\n".join(("A first run:", *example, "", "Environment:", *variables, "", "Exit status:", *table()))
+
+
 app = typer.Typer(
-    help="Competitive multi-modal distillation: a large vision-language model into a small one.",
+    name="comd",
+    cls=InOrder,
+    help="Distil a large vision-language model into a small one: ask, train, judge, ask what it found hard.",
+    epilog=_epilog(),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
-app.command("up")(stack.up)
-app.command("doctor")(doctor.doctor)
-app.command("report")(report.report)
-app.add_typer(data.app, name="data")
-app.add_typer(runs.app, name="run")
-app.add_typer(pool.app, name="pool")
-app.add_typer(captions.app, name="captions")
-app.add_typer(keys.app, name="key")
-app.add_typer(student.app, name="student")
-app.add_typer(train.app, name="train")
+app.command("demo", rich_help_panel=START)(stack.demo)
+app.command("up", rich_help_panel=START)(stack.up)
+app.command("open", rich_help_panel=START)(opening.open_)
+app.command("doctor", rich_help_panel=START)(doctor.doctor)
+app.add_typer(keys.app, name="key", rich_help_panel=START)
+app.add_typer(student.app, name="student", rich_help_panel=PREPARE)
+app.add_typer(data.app, name="data", rich_help_panel=PREPARE)
+app.add_typer(captions.app, name="captions", rich_help_panel=PREPARE)
+app.add_typer(train.app, name="train", rich_help_panel=PREPARE)
+app.add_typer(runs.app, name="run", rich_help_panel=RUNS)
+app.command("report", rich_help_panel=RUNS)(report.report)
+app.command("log", rich_help_panel=RUNS)(history.whole_log)
+app.add_typer(pool.app, name="pool", rich_help_panel=MADE)
+app.add_typer(instructions.app, name="instruction", rich_help_panel=MADE)
+app.add_typer(instructions.images, name="image", rich_help_panel=MADE)
 
 
-@app.command("demo")
-def demo(
-    fresh: Annotated[
-        bool, typer.Option(help="start over, even where an unfinished demo could go on")
-    ] = False,
-    seed: Annotated[int, typer.Option(help="of the world, the student and the run")] = 0,
-    base_port: Annotated[int, typer.Option(help="first of the ten ports of the stack")] = 8100,
-) -> None:
-    """The whole loop on this machine: a tiny student learns from a scripted teacher."""
-    from comd.demo.run import run_demo  # brings torch, which no other command needs
-
-    run_demo(Console(), fresh=fresh, seed=seed, base_port=base_port)
-
-
-def main() -> None:
-    """Run the command; an error of ours is one message on stderr and exit status 1."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command and end the process with its status."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        app()
-    except ComdError as error:
-        print(f"comd: {error.message}", file=sys.stderr)
-        raise SystemExit(1) from None
-    except KeyboardInterrupt:
-        print("\nstopped", file=sys.stderr)
-        raise SystemExit(130) from None
+        status = app(given, prog_name="comd", standalone_mode=False) or Exit.DONE
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads has enough (`comd run list | head -1`)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = Exit.FAILED
+    except (ComdError, typer.TyperException, OSError) as error:
+        status = tell(error, as_json="--json" in given)
+    except (KeyboardInterrupt, typer.Abort):
+        status = Exit.INTERRUPTED
+    if status == Exit.INTERRUPTED:
+        print("comd: stopped", file=sys.stderr)
+    raise SystemExit(int(status))

@@ -1,26 +1,28 @@
 """The event log in plain words. In: an entry as the coordinator gives it. Out: a line."""
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
+
+from comd.printable import printable
+from services.coordinator.api.shapes import Failure, LogEntry
 
 Json = dict[str, Any]
 
 
-def line(entry: Json) -> str:
+def line(entry: LogEntry) -> str:
     """Time, action, what it was about, and who or what brought it about."""
-    at = datetime.fromisoformat(entry["at"]).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    action = entry["action"].replace("_", " ")
-    about = TELL[entry["action"]](entry["detail"]) if entry["action"] in TELL else ""
-    because = "" if entry["cause"] == "the coordinator" else entry["cause"]
-    return f"{at}  {action:<20}  {'; '.join(part for part in (about, because) if part)}".rstrip()
+    at = entry.at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    action = entry.action.replace("_", " ")
+    about = TELL[entry.action](entry.detail) if entry.action in TELL else ""
+    because = "" if entry.cause == "the coordinator" else entry.cause
+    return printable(f"{at}  {action:<20}  {'; '.join(part for part in (about, because) if part)}".rstrip())
 
 
-def failure_line(row: Json) -> str:
+def failure_line(row: Failure) -> str:
     """Where it failed, after how many attempts, why, and what."""
-    what = f"image {row['image'] or '(none)'}" if row["instruction_id"] is None else repr(row["text"])
-    tries = f"{row['attempts']} attempt{'' if row['attempts'] == 1 else 's'}"
-    return f"iteration {row['iteration']}  {row['phase']}  {what}: {row['reason']} ({tries})"
+    what = f"image {row.image or '(none)'}" if row.instruction_id is None else repr(row.text)
+    tries = f"{row.attempts} attempt{'' if row.attempts == 1 else 's'}"
+    return printable(f"iteration {row.iteration}  {row.phase}  {what}: {row.reason} ({tries})")
 
 
 def _moved(detail: Json) -> str:
@@ -75,5 +77,7 @@ TELL: dict[str, Callable[[Json], str]] = {
     "retry": lambda detail: (
         f"iteration {detail['iteration']}, {detail['phase']}: {detail['items']:,} are asked again"
     ),
+    "tracking_failed": lambda detail: f"metrics do not arrive at {detail['tracker']}; it is tried again",
+    "tracking_recovered": lambda detail: f"metrics arrive at {detail['tracker']} again",
     "assessment_restarted": lambda detail: f"iteration {detail['iteration']}",
 }

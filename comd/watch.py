@@ -1,93 +1,91 @@
-"""Shows a run while it works: a progress line for the phase, and per iteration what happened in plain words."""
+"""Follows a run while it works. In: a client and a run's id. Out: progress, what each iteration did, how it ended."""
 
 import time
 from collections.abc import Callable
-from typing import Any
+from contextlib import suppress
+from typing import TypeVar
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
-from rich.table import Table
 
-from comd.client import Coordinator
+from comd.client import Client
+from comd.following import LOOK_S, without_waiting
 from comd.report import story
+from comd.watch_display import display_on, is_live
+from comd.watch_screen import POINTS, Seen, curve, last_iteration
+from services.coordinator.api.shapes import Run, RunEvent, RunLine, RunUsage
 from shared.errors import EngineUnavailable
 
-Json = dict[str, Any]
-POLL_S = 0.5
-PLAIN_EVERY_S = 5.0  # between two progress lines where the output is no terminal
+Asked = TypeVar("Asked")
+USAGE_EVERY_S = 2.0  # between two questions for what is spent
 ENDED = {"finished", "exhausted", "paused", "cancelled", "failed"}
 PATIENCE_S = 60.0  # a service that restarts is waited for this long
 
 
 def watch_run(
-    coordinator: Coordinator,
+    client: Client,
     run_id: str,
     console: Console,
     check: Callable[[], None] = lambda: None,
-    poll_s: float = POLL_S,
-) -> Json:
+    as_json: bool = False,
+    look_s: float = LOOK_S,
+) -> Run:
     """Follow the run until it ends or pauses and give its last state. `check` may raise to stop the watch."""
+    money = _Money(client, run_id)
+    seen: Seen | None = None
     told = 0
-    with _Display(console) as display:
-        while True:
+    with display_on(console, as_json) as display:
+        for event in without_waiting(client.runs.events(run_id), look_s):
             check()
-            run = patiently(coordinator.run, run_id)
-            display.show(run)
-            if run["status"] in ENDED or run["iteration"] > told:
-                told = _tell(console, coordinator, run, told)
-            if run["status"] in ENDED:
+            if event is None:
+                continue
+            seen = seen or _joined(client, event)
+            seen.take(event)
+            seen.usage = money.spent() if display.tells else None
+            display.show(seen)
+            if display.tells:
+                told = _tell(console, event, told)
+            if event.status in ENDED:
                 break
-            time.sleep(poll_s)
-    console.print(f"Run {run['name']} is {run['status']}{because(run)}.")
+    run = patiently(client.runs.get, run_id)
+    if not as_json:
+        _tell_end(console, seen, run)
     return run
 
 
-SHORT = {  # column names that let the table fit into eighty columns
-    "number": "#",
-    "tuning_pool": "tuning\npool",
-    "cache_pool": "cache\npool",
-    "difficult": "diff-\nicult",
-    "accepted": "accep-\nted",
-    "rejected": "rejec-\nted",
-    "unjudged": "unjud-\nged",
-    "mean_difficulty": "mean\ndiff.",
-    "train_loss": "train\nloss",
-    "heldout_accuracy": "held-\nout",
-}
+def _joined(client: Client, event: RunEvent) -> Seen:
+    """What happened of a training before anybody watched belongs to its curve."""
+    seen, last = Seen(event), last_iteration(event)
+    if last is not None and last.phase in {"training", "pretraining"}:
+        seen.losses = [point.loss for point in client.runs.curve(event.id, last.number)][-POINTS:]
+    return seen
 
 
-def summary_table(iterations: list[Json]) -> Table:
-    """The table of a run: one row per iteration, the seconds of its phases in one column."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0, header_style="bold", caption_justify="left")
-    for key, name in story.COLUMNS.items():
-        table.add_column(SHORT.get(key, name), justify="right", no_wrap=True)
-    table.add_column("seconds", justify="right", no_wrap=True)
-    table.caption = f"seconds: {' / '.join(story.PHASES)}"
-    num_counts = len(story.COLUMNS)
-    for row in story.rows(iterations):
-        table.add_row(*row[:num_counts], "/".join(row[num_counts:]))
-    return table
+def _tell_end(console: Console, seen: Seen | None, run: Run) -> None:
+    known = [] if seen is None else [value for value in seen.heldout() if value is not None]
+    if len(known) > 1 and is_live(console):
+        said = f"held-out {curve(known, console)} {known[0]:.3f} -> {known[-1]:.3f}"
+        console.print(said, highlight=False)
+    console.print(f"Run {run.name} is {run.status}{because(run)}.", markup=False)
 
 
-def _tell(console: Console, coordinator: Coordinator, run: Json, told: int) -> int:
+def _tell(console: Console, event: RunEvent, told: int) -> int:
     """Tell every iteration that is over and was not told; gives the number of the first that was not."""
-    iterations = patiently(coordinator.report, run["id"])["iterations"]
-    for position, iteration in enumerate(iterations):
-        over = iteration["number"] < run["iteration"] or run["status"] in ENDED
-        if iteration["number"] >= told and over:
-            before = iterations[position - 1] if position else None
-            for line in story.tell(iteration, before):
-                console.print(line, highlight=False, soft_wrap=True)
-            told = iteration["number"] + 1
+    last = last_iteration(event)
+    for position, iteration in enumerate(event.iterations):
+        is_over = iteration is not last or event.status in ENDED
+        if iteration.number >= told and is_over:
+            before = event.iterations[position - 1].model_dump() if position else None
+            for line in story.tell(iteration.model_dump(), before):
+                console.print(line, highlight=False, soft_wrap=not is_live(console), markup=False)
+            told = iteration.number + 1
     return told
 
 
-def because(run: Json) -> str:
-    return f": {run['reason']}" if run.get("reason") else ""
+def because(run: RunLine) -> str:
+    return f": {run.reason}" if run.reason else ""
 
 
-def patiently(ask: Callable[[str], Json], name: str) -> Json:
+def patiently(ask: Callable[[str], Asked], name: str) -> Asked:
     """What is asked of a service by a run's or job's name; while it is restarted it is waited for."""
     ends = time.monotonic() + PATIENCE_S
     while True:
@@ -99,62 +97,17 @@ def patiently(ask: Callable[[str], Json], name: str) -> Json:
             time.sleep(1.0)
 
 
-class _Display:
-    """A live bar on a terminal, a line now and then elsewhere."""
+class _Money:
+    """What the run spent, asked for now and then: its events do not say."""
 
-    def __init__(self, console: Console):
-        self._console = console
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=30),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[pace]}"),
-            console=console,
-            transient=True,
-        )
-        self._task: TaskID | None = None
-        self._last: tuple[str, float] = ("", 0.0)
+    def __init__(self, client: Client, run_id: str):
+        self._client, self._run_id = client, run_id
+        self._asked_at = float("-inf")
+        self._last: RunUsage | None = None
 
-    def __enter__(self) -> "_Display":
-        if self._console.is_terminal:
-            self._bar.start()
-            self._task = self._bar.add_task("waiting", total=None, pace="")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._console.is_terminal:
-            self._bar.stop()
-
-    def show(self, run: Json) -> None:
-        phase = f"iteration {run['iteration']} {run['phase'] or 'begins'}"
-        progress = run.get("progress") or {}
-        if progress.get("phase") != run["phase"]:
-            progress = {}  # of the phase before
-        pace = _pace(progress, run.get("usage") or {})
-        done, total = progress.get("done") or 0, progress.get("total")
-        if self._task is not None:
-            self._bar.update(self._task, description=phase, completed=done, total=total, pace=pace)
-            return
-        now = time.monotonic()
-        if phase != self._last[0] or now - self._last[1] > PLAIN_EVERY_S:
-            counted = f"{done:,} / {total:,} {progress['unit']}" if total is not None else ""
-            said = ", ".join(part for part in (counted, pace) if part)
-            self._console.print(
-                f"  {phase}: {said}" if said else f"  {phase}", highlight=False, soft_wrap=True
-            )
-            self._last = (phase, now)
-
-
-def _pace(progress: Json, usage: Json) -> str:
-    said = []
-    if progress.get("loss") is not None:
-        said.append(f"loss {progress['loss']:.3f}")
-    if progress.get("rate"):
-        said.append(f"{progress['rate']:.0f}/s")
-    if progress.get("time_left_s") is not None:
-        said.append(f"{progress['time_left_s']:.0f} s left")
-    if usage.get("spent"):
-        said.append(f"{usage['spent']:.2f} {usage['currency']} spent")
-    if progress.get("waiting"):
-        said.append(f"waiting: {progress['waiting']}")
-    return ", ".join(said)
+    def spent(self) -> RunUsage | None:
+        if time.monotonic() - self._asked_at >= USAGE_EVERY_S:
+            with suppress(EngineUnavailable):  # the events tell of a coordinator that is away
+                self._last = self._client.runs.get(self._run_id).usage
+            self._asked_at = time.monotonic()
+        return self._last

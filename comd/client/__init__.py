@@ -4,9 +4,8 @@
 """
 
 from comd.client.aio.client import AsyncClient
-from comd.client.coordinator import Coordinator
 from comd.client.errors import StillRunning
 from comd.client.exported import Exported
 from comd.client.sync.client import Client
 
-__all__ = ["AsyncClient", "Client", "Coordinator", "Exported", "StillRunning"]
+__all__ = ["AsyncClient", "Client", "Exported", "StillRunning"]

@@ -7,9 +7,11 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 SOURCE = Path(__file__).parent / "aio"
 TARGET = Path(__file__).parent / "sync"
+PROJECT = Path(__file__).parents[2] / "pyproject.toml"
 HEAD = "# Made from comd/client/aio by `python comd/client/unasync.py`: change it there.\n"
 NAMES = {
     "asyncio.sleep": "time.sleep",
@@ -29,35 +31,27 @@ TIDY = "I,F401,UP028,SIM117"  # what is out of order without `async`
 PATTERN = re.compile("|".join(rf"(?<!\w){re.escape(name)}(?!\w)" for name in NAMES))
 
 
-def made(source: str) -> str:
-    """The synchronous module."""
+def made() -> dict[Path, str]:
+    """The files of the synchronous package and what is to be in them."""
+    with TemporaryDirectory() as folder:
+        for file in SOURCE.glob("*.py"):
+            (Path(folder) / file.name).write_text(HEAD + _without_async(file.read_text("utf-8")), "utf-8")
+        _ruff(folder, "check", "--fix-only", "--unsafe-fixes", "--select", TIDY)
+        _ruff(folder, "format")
+        return {TARGET / file.name: file.read_text("utf-8") for file in sorted(Path(folder).glob("*.py"))}
+
+
+def _without_async(source: str) -> str:
     text = re.sub(r"\basync (?=def|with|for)|\bawait ", "", source)
     text = PATTERN.sub(lambda found: NAMES[found[0]], text)
-    text = re.sub(r"\bAsync(?=[A-Z])", "", text)
-    return _ruff(_ruff(HEAD + text, "check", "--fix-only", "--unsafe-fixes", "--select", TIDY), "format")
+    return re.sub(r"\bAsync(?=[A-Z])", "", text)
 
 
-def _ruff(text: str, *words: str) -> str:
-    command = [
-        sys.executable,
-        "-m",
-        "ruff",
-        *words,
-        "--quiet",
-        "--stdin-filename",
-        str(TARGET / "made.py"),
-        "-",
-    ]
-    return subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout
-
-
-def modules() -> dict[Path, str]:
-    """The files of the synchronous package and what is to be in them."""
-    return {
-        TARGET / file.name: made(file.read_text(encoding="utf-8")) for file in sorted(SOURCE.glob("*.py"))
-    }
+def _ruff(folder: str, *words: str) -> None:
+    settings = ["--quiet", "--no-cache", "--config", str(PROJECT)]
+    subprocess.run([sys.executable, "-m", "ruff", *words, *settings, folder], check=True)
 
 
 if __name__ == "__main__":
-    for path, content in modules().items():
+    for path, content in made().items():
         path.write_text(content, encoding="utf-8")

@@ -9,10 +9,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from comd.caption_selection import Request, select_pairs
 from comd.commands.connection import AsJson
 
-app = typer.Typer(help="captions: choose those of stage 1", no_args_is_help=True)
+app = typer.Typer(help="Choose the captions that stage 1 trains on.", no_args_is_help=True)
 PROMPT = "Describe this picture in a few words."
 
 
@@ -23,33 +22,53 @@ class Engine(StrEnum):
 
 @app.callback()
 def captions() -> None:
-    """So that `select` keeps its name while it is the only command."""
+    """Choose the captions that stage 1 trains on."""
 
 
 @app.command()
 def select(
     inputs: Annotated[
-        list[Path], typer.Argument(metavar="INPUT...", help="JSON, JSONL, CSV, TSV or Parquet, by suffix")
+        list[Path],
+        typer.Argument(metavar="INPUT", help="Caption files: JSON, JSONL, CSV, TSV or Parquet, by suffix."),
     ],
-    out: Annotated[Path, typer.Option(help="*.json: LLaVA's format; *.parquet: with each choice's reason")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="The file to write: *.json in LLaVA's format, *.parquet with each choice's reason."
+        ),
+    ],
     images: Annotated[
-        Path | None, typer.Option(help="the pictures' folder: pairs without theirs are refused")
+        Path | None,
+        typer.Option(help="Folder of the pictures; pairs without theirs are refused.", show_default=False),
     ] = None,
-    pipeline: Annotated[str, typer.Option(help="spaCy pipeline, by name or folder")] = "en_core_web_sm",
+    pipeline: Annotated[
+        str, typer.Option(help="Name or folder of the spaCy pipeline that finds noun phrases.")
+    ] = "en_core_web_sm",
     min_frequency: Annotated[
-        int, typer.Option(min=1, help="captions that a phrase must be in to choose any")
+        int, typer.Option(min=1, help="Captions that a phrase must be in, so that it chooses any.")
     ] = 3,
-    cap: Annotated[int, typer.Option(min=1, help="captions that one phrase chooses at most")] = 100,
-    seed: Annotated[int, typer.Option(help="of the draw where a phrase is in more than the cap")] = 0,
-    processes: Annotated[int | None, typer.Option(min=1, help="for spaCy; default: the cores")] = None,
-    memory_mib: Annotated[int, typer.Option(min=512, help="what choosing may take")] = 2048,
-    engine: Annotated[Engine, typer.Option(help="where to choose")] = Engine.local,
-    ray_address: Annotated[str | None, typer.Option(help="of the Ray cluster; default: one here")] = None,
-    work: Annotated[
-        Path | None, typer.Option(help="the phrase table, to go on from; default: beside OUT")
+    cap: Annotated[int, typer.Option(min=1, help="Captions that one phrase chooses at most.")] = 100,
+    seed: Annotated[int, typer.Option(help="Seed of the draw where a phrase is in more than the cap.")] = 0,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="Processes for spaCy.", show_default="the number of cores")
     ] = None,
-    prompt: Annotated[str, typer.Option(help="what the human asks of each picture (JSON)")] = PROMPT,
-    report: Annotated[Path | None, typer.Option(help="HTML page; default: beside OUT")] = None,
+    memory_mib: Annotated[int, typer.Option(min=512, help="Memory that choosing may take, in MiB.")] = 2048,
+    engine: Annotated[
+        Engine, typer.Option(help="Choose in this process, or on a Ray cluster.")
+    ] = Engine.local,
+    ray_address: Annotated[
+        str | None, typer.Option(help="Address of the Ray cluster.", show_default="one is started here")
+    ] = None,
+    work: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the phrase table, to go on from.", show_default="beside OUT"),
+    ] = None,
+    prompt: Annotated[
+        str, typer.Option(help="What the human asks of each picture, in the JSON file.")
+    ] = PROMPT,
+    report: Annotated[
+        Path | None, typer.Option(help="HTML page about the selection.", show_default="beside OUT")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Choose caption pairs whose noun phrases are neither rare nor too frequent.
@@ -57,6 +76,8 @@ def select(
     A selection that was stopped goes on where it was when the same command is given again. With another --cap, --seed
     or --min-frequency the captions are not read again.
     """
+    from comd.caption_selection import Request, select_pairs  # brings the trainer's parts
+
     request = Request(
         inputs=inputs,
         out=out,

@@ -1,19 +1,54 @@
-"""Where the coordinator is and with which key: `COMD_URL`, and the key of this machine's stack.
+"""How commands come to the coordinator, and the arguments that many of them take.
 
-Also the arguments that many commands take.
+Where it is and with which key is the client's to know: `COMD_URL`, and `COMD_API_KEY` or this machine's key.
 """
 
-import os
 from typing import Annotated
 
 import typer
 
-from comd.client import Coordinator
-from shared.keys import load_keys
+from comd.client import Client
+from comd.commands import completion
+from comd.commands.errors import UnknownName
+from services.coordinator.api.shapes import Dataset, RunLine
+from shared.errors import NotFound
 
-RunName = Annotated[str, typer.Argument(help="the run's name or id")]
-AsJson = Annotated[bool, typer.Option("--json", help="for machines")]
+RUN_HELP = "The run: its name (the newest of that name) or its id."
+RunName = Annotated[
+    str, typer.Argument(metavar="RUN", help=RUN_HELP, autocompletion=completion.runs, show_default=False)
+]
+OptionalRunName = Annotated[
+    str | None,
+    typer.Argument(metavar="RUN", help=RUN_HELP, autocompletion=completion.runs, show_default=False),
+]
+DatasetName = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATASET",
+        help="Name of the data set.",
+        show_default=False,
+        autocompletion=completion.datasets,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, errors too.")]
 
 
-def connect() -> Coordinator:
-    return Coordinator(os.environ.get("COMD_URL") or "http://127.0.0.1:8100", load_keys().api)
+def connect() -> Client:
+    return Client()
+
+
+def find_run(client: Client, name: str) -> RunLine:
+    """The run of that id, or the newest of that name."""
+    runs = client.runs.list()
+    named = [run for run in runs if name in {run.id, run.name}]
+    if not named:
+        raise UnknownName("run", name, (run.name for run in runs), "comd run list")
+    return max(named, key=lambda run: (run.id == name, run.created_at))
+
+
+def find_dataset(client: Client, name: str) -> Dataset:
+    try:
+        return client.datasets.get(name)
+    except NotFound:
+        known = (dataset.name for dataset in client.datasets.list())
+        raise UnknownName("data set", name, known, "comd data list") from None

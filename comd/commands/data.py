@@ -1,21 +1,25 @@
-"""`comd data import`: LLaVA-style data into the coordinator, with every refusal named."""
+"""`comd data import | list | show`: LLaVA-style data into the coordinator, with every refusal named."""
 
-import json
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-from comd.client import Coordinator
-from comd.commands.connection import connect
+from comd.client import Client
+from comd.client.sync.datasets import Purpose
+from comd.commands.connection import AsJson, DatasetName, connect, find_dataset
+from comd.commands.printing import print_json, print_list
+from comd.printable import printable
+from services.coordinator.api.shapes import Dataset, ImportProgress, Refusal
 from shared.errors import ComdError
 
-app = typer.Typer(help="data sets: import and list", no_args_is_help=True)
+app = typer.Typer(help="Import data sets, and look at them.", no_args_is_help=True)
 SHOWN_REFUSALS = 20
 LOOK_S = 0.5
 WHAT = {"instruct": "instructions", "pretrain": "captions", "evaluation": "evaluation questions"}
@@ -23,42 +27,60 @@ WHAT = {"instruct": "instructions", "pretrain": "captions", "evaluation": "evalu
 
 @app.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="LLaVA instruct JSON: a list, or one record a line")],
-    images: Annotated[Path, typer.Option(help="the folder that its image names are relative to")],
-    name: Annotated[str | None, typer.Option(help="of the data set; default: the file's name")] = None,
-    purpose: Annotated[str, typer.Option(help="instruct, pretrain or evaluation")] = "instruct",
-    as_json: Annotated[bool, typer.Option("--json", help="for machines")] = False,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="LLaVA-style JSON: a list, or one record a line.")
+    ],
+    images: Annotated[Path, typer.Option(help="The folder that its image names are relative to.")],
+    name: Annotated[str | None, typer.Option(help="Name of the data set.", show_default="the file's")] = None,
+    purpose: Annotated[Purpose, typer.Option(help="What runs use it for.")] = "instruct",
+    as_json: AsJson = False,
 ) -> None:
-    """Import FILE: every record and picture is checked; broken ones are named and left out.
+    """Import a data set; broken records and pictures are named and left out.
 
     An import that was stopped goes on where it was when the same command is given again.
     """
-    with connect() as coordinator, ThreadPoolExecutor(1) as asking:
+    with connect() as client, ThreadPoolExecutor(1) as asking:
         named = name or file.stem
-        result = asking.submit(coordinator.register_dataset, named, file, images, purpose)
-        show_progress(coordinator, named, result, Console(stderr=True, quiet=as_json))
+        result = asking.submit(client.datasets.register, named, file, images, purpose)
+        show_progress(client, named, result, Console(stderr=True, quiet=as_json))
     if as_json:
-        print(json.dumps(result.result()))
+        print_json(result.result())
     else:
         show_import(Console(), result.result())
 
 
 @app.command("list")
-def list_(as_json: Annotated[bool, typer.Option("--json", help="for machines")] = False) -> None:
-    """The data sets that runs can use."""
-    with connect() as coordinator:
-        datasets = coordinator.datasets()
+def list_(as_json: AsJson = False) -> None:
+    """List the data sets that runs can use."""
+    with connect() as client:
+        datasets = client.datasets.list()
     if as_json:
-        print(json.dumps(datasets))
+        print_list(datasets)
         return
     for dataset in datasets:
-        reading = "" if dataset["status"] == "ready" else f" so far ({dataset['status']})"
-        print(f"{dataset['name']}: {dataset['num_instructions']:,} {WHAT[dataset['purpose']]}{reading}")
+        print(_line(dataset))
 
 
-def show_progress(
-    coordinator: Coordinator, name: str, result: Future[dict[str, Any]], console: Console
-) -> None:
+@app.command()
+def show(name: DatasetName, as_json: AsJson = False) -> None:
+    """Show a data set: what it holds, how far its import is, and what was refused."""
+    with connect() as client:
+        dataset = find_dataset(client, name)
+    if as_json:
+        print_json(dataset)
+        return
+    console = Console()
+    console.print(_line(dataset), highlight=False, soft_wrap=True)
+    console.print(f"  {dataset.num_records:,} records, {dataset.num_images:,} pictures", highlight=False)
+    show_refused(console, dataset.refused, dataset.num_refused)
+
+
+def _line(dataset: Dataset) -> str:
+    reading = "" if dataset.status == "ready" else f" so far ({dataset.status})"
+    return f"{dataset.name}: {dataset.num_instructions:,} {WHAT[dataset.purpose]}{reading}"
+
+
+def show_progress(client: Client, name: str, result: Future[Dataset], console: Console) -> None:
     """A bar with rate and time left, until the import ends; what goes wrong is the import's to tell."""
     columns = (
         TextColumn("{task.description}"),
@@ -70,30 +92,28 @@ def show_progress(
         bar = bars.add_task(name, total=None, said="")
         while not wait([result], LOOK_S).done:
             with suppress(ComdError):
-                if told := coordinator.import_progress(name):
-                    bars.update(
-                        bar, total=told["bytes_total"], completed=told["bytes_read"], said=_said(told)
-                    )
+                if told := client.datasets.get(name).progress:
+                    bars.update(bar, total=told.bytes_total, completed=told.bytes_read, said=_said(told))
 
 
-def _said(progress: dict[str, Any]) -> str:
-    said = f"{progress['records']:,} records"
-    if progress["rate"] is None:
+def _said(progress: ImportProgress) -> str:
+    said = f"{progress.records:,} records"
+    if progress.rate is None or progress.time_left_s is None:
         return said
-    return f"{said}, {progress['rate']:,.0f}/s, {timedelta(seconds=round(progress['time_left_s']))} left"
+    return f"{said}, {progress.rate:,.0f}/s, {timedelta(seconds=round(progress.time_left_s))} left"
 
 
-def show_import(console: Console, result: dict[str, Any]) -> None:
+def show_import(console: Console, result: Dataset) -> None:
     """What came in, and what did not and why."""
-    console.print(f"{result['name']}: {result['num_instructions']:,} {WHAT[result['purpose']]} imported")
-    show_refused(console, result["refused"], result["num_refused"])
+    console.print(f"{result.name}: {result.num_instructions:,} {WHAT[result.purpose]} imported")
+    show_refused(console, result.refused, result.num_refused)
 
 
-def show_refused(console: Console, refused: list[dict[str, Any]], num_refused: int) -> None:
+def show_refused(console: Console, refused: Sequence[Refusal], num_refused: int) -> None:
     """The first of what was refused, and how many more there are."""
     for item in refused[:SHOWN_REFUSALS]:
         console.print(
-            f"  refused {item['record']}: {item['reason']}",
+            f"  refused {printable(item.record)}: {printable(item.reason)}",
             style="yellow",
             highlight=False,
             markup=False,

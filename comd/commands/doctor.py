@@ -6,25 +6,25 @@ import tempfile
 import time
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
+from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
 
 import httpx
 import typer
 from rich.console import Console
 from rich.text import Text
 
-from comd.commands.connection import connect
+from comd.commands.connection import AsJson, connect
 from shared.errors import ComdError
 from shared.finding import Finding, clock, disk, ok, problem, warning
 from shared.keys import home, load_keys
-from shared.service import VERSION
 
+VERSION = version("comd")
 COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="for machines")] = False) -> None:
-    """Look at every service, store, disk, clock and key; exit status 1 where there is a problem."""
+def doctor(as_json: AsJson = False) -> None:
+    """Look whether every service, store, disk, clock and key is well, and say what to do where not."""
     found = [*of_this_machine(home()), *of_the_system()]
     if as_json:
         print(json.dumps([finding.as_json() for finding in found]))
@@ -57,14 +57,14 @@ def _is_open(path: Path) -> bool:
 
 def of_the_system() -> list[Finding]:
     """What the coordinator sees; without one, what can be seen from here."""
-    with connect() as coordinator:
+    with connect() as client:
         try:
-            ahead_s = _ahead_s(coordinator.url)
-            seen = coordinator.doctor()
+            ahead_s = _ahead_s(client.url)
+            seen = client.doctor()
         except (ComdError, httpx.HTTPError) as error:
-            return [_without_coordinator(coordinator.url, error), *_from_here()]
-    data = [Finding(**finding) for finding in seen["data"]]
-    return [*_coordinator(coordinator.url, str(seen["version"]), ahead_s), *data]
+            return [_without_coordinator(client.url, error), *_from_here()]
+    data = [Finding(**finding.model_dump()) for finding in seen.data]
+    return [*_coordinator(client.url, seen.version, ahead_s), *data]
 
 
 def _ahead_s(url: str) -> float:
@@ -73,12 +73,12 @@ def _ahead_s(url: str) -> float:
     return parsedate_to_datetime(health.headers["date"]).timestamp() - time.time()
 
 
-def _coordinator(url: str, version: str, ahead_s: float) -> Iterator[Finding]:
-    if version == VERSION:
-        yield ok("coordinator", f"{url}: version {version}")
+def _coordinator(url: str, there: str, ahead_s: float) -> Iterator[Finding]:
+    if there == VERSION:
+        yield ok("coordinator", f"{url}: version {there}")
     else:
         todo = "install the same version on both sides"
-        yield warning("coordinator", f"{url}: version {version}, this command is {VERSION}", todo)
+        yield warning("coordinator", f"{url}: version {there}, this command is {VERSION}", todo)
     yield clock("coordinator clock", ahead_s, "this machine's")
 
 

@@ -1,64 +1,83 @@
 """`comd key show | create | list | revoke`: this machine's own bearer key, and named ones with a scope."""
 
-import json
+from datetime import datetime
 from typing import Annotated
 
 import typer
 
-from comd.commands.connection import connect
+from comd.commands import completion
+from comd.commands.connection import AsJson, connect
+from comd.commands.printing import print_json, print_list
 from shared.keys import load_keys
 from shared.scopes import KeyScope
 
-app = typer.Typer(help="bearer keys: this machine's, and named ones with a scope", no_args_is_help=True)
-AsJson = Annotated[bool, typer.Option("--json", help="for machines")]
+app = typer.Typer(
+    help="Show this machine's key; make, list and revoke keys for others.", no_args_is_help=True
+)
+KeyName = Annotated[
+    str, typer.Argument(metavar="KEY", help="Name of the key.", autocompletion=completion.keys)
+]
 
 
 @app.callback()
 def group() -> None:
-    """Bearer keys: this machine's, and named ones with a scope."""
+    """Show this machine's key; make, list and revoke keys for others."""
 
 
 @app.command()
-def show() -> None:
-    """Print the key that opens the services of this machine (made at the first start)."""
-    print(load_keys().api)
+def show(as_json: AsJson = False) -> None:
+    """Print the key that opens the services of this machine; it is made at the first start."""
+    key = load_keys().api
+    if as_json:
+        print_json({"key": key})
+    else:
+        print(key)
 
 
 @app.command()
 def create(
-    name: Annotated[str, typer.Argument(help="who will use it; stands in logs and in the event log")],
+    name: Annotated[
+        str, typer.Argument(metavar="KEY", help="Name of the new key: who will use it. Logs tell it.")
+    ],
     scope: Annotated[
-        KeyScope, typer.Option(help="read: look; run: also begin and change runs; admin: also keys")
+        KeyScope,
+        typer.Option(help="What it allows. read: look; run: also begin and change runs; admin: also keys."),
     ] = "read",
     as_json: AsJson = False,
 ) -> None:
-    """Make a key of the coordinator and print it: it is stored as a hash, and cannot be shown again."""
-    with connect() as coordinator:
-        made = coordinator.make_key(name, scope)
-    print(json.dumps(made) if as_json else made["key"])
+    """Make a key and print it; it cannot be shown again."""
+    with connect() as client:
+        made = client.keys.create(name, scope)
+    if as_json:
+        print_json(made)
+    else:
+        print(made.key)
 
 
 @app.command("list")
 def list_(as_json: AsJson = False) -> None:
-    """The coordinator's named keys, revoked ones too."""
-    with connect() as coordinator:
-        keys = coordinator.keys()
+    """List the named keys, revoked ones too."""
+    with connect() as client:
+        keys = client.keys.list()
     if as_json:
-        print(json.dumps(keys))
+        print_list(keys)
         return
     for key in keys:
-        used = f"last used {_minute(key['last_used_at'])}" if key["last_used_at"] else "never used"
-        ended = f", revoked {_minute(key['revoked_at'])}" if key["revoked_at"] else ""
-        print(f"{key['name']}  {key['scope']}  made {_minute(key['created_at'])}, {used}{ended}")
+        used = f"last used {_minute(key.last_used_at)}" if key.last_used_at else "never used"
+        ended = f", revoked {_minute(key.revoked_at)}" if key.revoked_at else ""
+        print(f"{key.name}  {key.scope}  made {_minute(key.created_at)}, {used}{ended}")
 
 
 @app.command()
-def revoke(name: Annotated[str, typer.Argument(help="of the key")]) -> None:
+def revoke(name: KeyName, as_json: AsJson = False) -> None:
     """Refuse a key from now on, for good; what it began goes on."""
-    with connect() as coordinator:
-        coordinator.revoke_key(name)
-    print(f"the key {name} is revoked; every coordinator refuses it within 5 s")
+    with connect() as client:
+        revoked = client.keys.revoke(name)
+    if as_json:
+        print_json(revoked)
+    else:
+        print(f"the key {name} is revoked; every coordinator refuses it within 5 s")
 
 
-def _minute(moment: str) -> str:
-    return moment[:16].replace("T", " ")
+def _minute(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M")

@@ -1,4 +1,4 @@
-"""`comd up`: the whole stack on this machine, until Ctrl-C or SIGTERM."""
+"""`comd demo` and `comd up`: the whole stack on this machine, until the demo's end, Ctrl-C or SIGTERM."""
 
 import signal
 import time
@@ -8,18 +8,43 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from comd.stack.settings import StackSettings
 from shared import logs
 from shared.settings import load
 
 
-def up(
-    config: Annotated[Path | None, typer.Option(help="TOML file with the stack's settings")] = None,
-    base_port: Annotated[int | None, typer.Option(help="the coordinator's port; the others follow")] = None,
-    workers: Annotated[int | None, typer.Option(help="worker processes")] = None,
-    dry_run: Annotated[bool, typer.Option(help="print the settings and stop")] = False,
+def demo(
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Start over, even where an unfinished demo could go on.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Seed of the pictures, the student and the run.")] = 0,
+    base_port: Annotated[int, typer.Option(help="First of the ten ports that the services take.")] = 8100,
 ) -> None:
-    """Start every service, with Postgres and Redis unless DATABASE_URL and REDIS_URL name others."""
+    """Run the whole loop once, small: a tiny student learns from a scripted teacher in a few minutes."""
+    from comd.demo.run import run_demo  # brings torch, which no other command needs
+
+    run_demo(Console(), fresh=fresh, seed=seed, base_port=base_port)
+
+
+def up(
+    config: Annotated[
+        Path | None, typer.Option(help="TOML file with the settings of the services.", show_default=False)
+    ] = None,
+    base_port: Annotated[
+        int | None,
+        typer.Option(
+            help="The coordinator's port; the others follow it.", show_default="the settings', else 8100"
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Number of worker processes.", show_default="the settings', else 1")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the settings and stop.")] = False,
+) -> None:
+    """Start every service on this machine, and stop them with Ctrl-C.
+
+    Postgres and Redis are started too, unless DATABASE_URL and REDIS_URL name others.
+    """
+    from comd.stack.settings import StackSettings
     from comd.stack.stack import Stack  # brings the database's driver, which a client elsewhere does not need
 
     flags = ["--config", str(config)] if config else []
@@ -34,9 +59,14 @@ def up(
         settings, announce=lambda name: console.print(f"  {name} is up at {settings.url(name)}")
     ) as stack:
         console.print(f"The stack is up. Logs: {settings.home / 'logs'}. Ctrl-C stops everything.")
+        console.print(where_to_look(stack.url), highlight=False, soft_wrap=True)
         while True:
             stack.check()
             time.sleep(0.5)
+
+
+def where_to_look(url: str) -> str:
+    return f"Dashboard: {url}/ - sign in with the key that `comd key show` prints."
 
 
 def stop_on_sigterm() -> None:

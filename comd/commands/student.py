@@ -7,32 +7,37 @@ import typer
 
 from comd.student import Made, Plan, make
 
-app = typer.Typer(help="base students: make one from its parts", no_args_is_help=True)
+app = typer.Typer(help="Make a base student from its parts.", no_args_is_help=True)
 
 
 @app.callback()
 def group() -> None:
-    """Base students: make one from its parts."""
+    """Make a base student from its parts."""
 
 
 @app.command()
 def init(
-    llm: Annotated[Path, typer.Option(help="folder of a causal language model: Llama, Vicuna, Qwen2, ...")],
-    vision: Annotated[Path, typer.Option(help="folder of a CLIP or SigLIP vision tower")],
-    out: Annotated[Path, typer.Option(help="the folder to write; new or empty")],
+    llm: Annotated[Path, typer.Option(help="Folder of a causal language model: Llama, Vicuna, Qwen2, ...")],
+    vision: Annotated[Path, typer.Option(help="Folder of a CLIP or SigLIP vision tower.")],
+    out: Annotated[Path, typer.Option(help="The folder to write; new or empty.")],
     projector: Annotated[
-        str, typer.Option(help="linear (the paper's single matrix) or mlp (two layers)")
+        str,
+        typer.Option(help="Kind of the projector: linear (the paper's single matrix) or mlp (two layers)."),
     ] = "linear",
-    seed: Annotated[int, typer.Option(help="of the projector's weights")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the projector's weights.")] = 0,
     dtype: Annotated[
-        str | None, typer.Option(help="fp32, bf16 or fp16; default: the language model's")
+        str | None,
+        typer.Option(help="Type of the weights: fp32, bf16 or fp16.", show_default="the language model's"),
     ] = None,
     chat_template: Annotated[
         Path | None,
-        typer.Option(help="Jinja file; default: ChatML where the tokenizer has it, else Vicuna's wording"),
+        typer.Option(
+            help="Jinja file of the chat template.",
+            show_default="ChatML where the tokenizer has it, else Vicuna's",
+        ),
     ] = None,
 ) -> None:
-    """Build a student of the LLaVA form: language model, tower and a fresh projector between them."""
+    """Build a student of the LLaVA form: language model, vision tower, and a new projector between them."""
     from transformers.utils import logging  # seconds of imports, which no other command needs
 
     logging.set_verbosity_error()

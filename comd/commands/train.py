@@ -10,6 +10,7 @@ from rich.console import Console
 from comd.commands.connection import AsJson
 from comd.commands.data import show_refused
 from comd.trainer import Trainer
+from services.coordinator.api.shapes import Refusal
 from shared.errors import ConfigError
 from shared.keys import load_keys
 from shared.settings import default_image_store
@@ -17,34 +18,50 @@ from shared.settings import default_image_store
 if TYPE_CHECKING:
     from comd.pretraining import Aligned
 
-app = typer.Typer(help="train: stage 1 on its own", no_args_is_help=True)
+app = typer.Typer(help="Train stage 1 on its own.", no_args_is_help=True)
 
 
 @app.callback()
 def train() -> None:
-    """So that `pretrain` keeps its name while it is the only command."""
+    """Train stage 1 on its own."""
 
 
 @app.command()
 def pretrain(
     captions: Annotated[
-        Path, typer.Argument(help="LLaVA's caption JSON, as `comd captions select` writes it")
+        Path,
+        typer.Argument(metavar="CAPTIONS", help="LLaVA's caption JSON, as `comd captions select` writes it."),
     ],
-    images: Annotated[Path, typer.Option(help="the folder that its image names are relative to")],
-    base: Annotated[str, typer.Option(help="a base student that the trainer knows, or a checkpoint")],
-    trainer_url: Annotated[str, typer.Option(help="the trainer's")] = "http://127.0.0.1:8105",
+    images: Annotated[Path, typer.Option(help="The folder that its image names are relative to.")],
+    base: Annotated[str, typer.Option(help="A base student that the trainer knows, or a checkpoint.")],
+    trainer_url: Annotated[str, typer.Option(help="Where the trainer is.")] = "http://127.0.0.1:8105",
     image_store: Annotated[
-        str | None, typer.Option(help="the trainer's image store; default: COMD_IMAGE_STORE's")
+        str | None,
+        typer.Option(
+            help="The trainer's image store, folder or fsspec URL.", show_default="COMD_IMAGE_STORE"
+        ),
     ] = None,
-    learning_rate: Annotated[float, typer.Option(help="the paper's of stage 1")] = 2e-3,
-    batch_size: Annotated[int, typer.Option(min=1, help="over all devices; the paper's")] = 16,
-    epochs: Annotated[int, typer.Option(min=1, help="the LLaVA recipe's; the paper is silent")] = 1,
-    max_length: Annotated[int, typer.Option(min=8, help="tokens; the LLaVA recipe's")] = 2048,
-    seed: Annotated[int, typer.Option(min=0, help="of the order and of the picture's place")] = 0,
-    curve: Annotated[Path | None, typer.Option(help="the loss curve, SVG; default: beside CAPTIONS")] = None,
+    learning_rate: Annotated[
+        float, typer.Option(help="Learning rate; the default is the paper's for stage 1.")
+    ] = 2e-3,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Pairs a step, over all devices; the default is the paper's.")
+    ] = 16,
+    epochs: Annotated[
+        int, typer.Option(min=1, help="Times that all pairs are seen; the default is the LLaVA recipe's.")
+    ] = 1,
+    max_length: Annotated[
+        int, typer.Option(min=8, help="Tokens that a pair may have; the default is the LLaVA recipe's.")
+    ] = 2048,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed of the order of pairs and of the picture's place in each.")
+    ] = 0,
+    curve: Annotated[
+        Path | None, typer.Option(help="SVG file of the loss curve.", show_default="beside CAPTIONS")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train the projector alone on CAPTIONS, and say how a run begins from the aligned student.
+    """Train the projector alone on captions, and say how a run begins from the aligned student.
 
     The pictures go into the image store. The job goes on at the trainer when this command is stopped; the same
     command finds it again.
@@ -94,7 +111,7 @@ def _facts(aligned: "Aligned", picture: Path) -> dict[str, object]:
 
 def _show(aligned: "Aligned", picture: Path) -> None:
     console, written = Console(), aligned.written
-    show_refused(console, written.refused, written.num_refused)
+    show_refused(console, [Refusal(**row) for row in written.refused], written.num_refused)
     (_, first), (steps, last) = aligned.losses[0], aligned.losses[-1]
     print(
         f"{aligned.checkpoint} is aligned: {written.num_lines:,} pairs, {steps:,.0f} steps, "

@@ -11,12 +11,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from comd.client import Coordinator
+from comd.client import Client
 from comd.commands.connection import connect
 from comd.demo.beginning import NAME, begin, go_on
 from comd.demo.folder import DemoFolder
 from comd.demo.make import CHOSEN, choose_captions, make_world
 from comd.demo.result import show_result, write_result
+from comd.report.material import gather
 from comd.watch import watch_run
 from shared import logs
 from shared.errors import ComdError
@@ -41,29 +42,29 @@ def main() -> None:
     console = Console(width=100)
     console.print(PROMISE, highlight=False, soft_wrap=True)
     folder = DemoFolder(SEED, ROOT)
-    with folder.held(), connect() as coordinator:
+    with folder.held(), connect() as client:
         make_world(folder)
         console.print(choose_captions(folder), highlight=False)
-        run = _loop(console, coordinator, folder)
-        report = coordinator.report(run)
+        run = _loop(console, client, folder)
+        given = gather(client, run)
         next_commands = [command.format(url=url) for command in NEXT_COMMANDS]
-        write_result(folder, report, coordinator.picture, next_commands)
+        write_result(folder, given, next_commands)
         files = f"Report: {folder.report}   Numbers: {folder.summary}"
-        show_result(console, report, lambda picture: f"{url}/v1/images/{picture}", files, next_commands)
+        show_result(console, given.report, lambda picture: f"{url}/v1/images/{picture}", files, next_commands)
     console.print(f"\nThe loop has run. REST answers at {url} until `docker compose down`.", soft_wrap=True)
 
 
-def _loop(console: Console, coordinator: Coordinator, folder: DemoFolder) -> str:
+def _loop(console: Console, client: Client, folder: DemoFolder) -> str:
     """The id of the demo's run, once it is at its end."""
-    begun = [run for run in coordinator.runs() if run["name"] == NAME]
+    begun = [run for run in client.runs.list() if run.name == NAME]
     captions = folder.captions / CHOSEN
-    run_id = str(begun[0]["id"]) if begun else begin(console, coordinator, folder, captions)
+    run_id = begun[0].id if begun else begin(console, client, folder, captions)
     while not folder.student.exists():  # in the making, in a container of its own
         time.sleep(0.2)
-    go_on(coordinator, run_id)
-    run = watch_run(coordinator, run_id, console)
-    if run["status"] not in WELL:
-        raise ComdError(f"the demo's run is {run['status']}; `docker compose logs` says why")
+    go_on(client, run_id)
+    run = watch_run(client, run_id, console)
+    if run.status not in WELL:
+        raise ComdError(f"the demo's run is {run.status}; `docker compose logs` says why")
     return run_id
 
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from rich.console import Console
 
-from comd.client import Coordinator
+from comd.client import Client
+from comd.client.sync.datasets import Purpose
 from comd.commands.data import show_import
 from comd.demo.folder import DemoFolder
 from shared.settings import read_toml
@@ -14,24 +15,23 @@ CONFIG = Path(__file__).parents[2] / "configs" / "demo.toml"
 NAME = "demo"
 
 
-def begin(console: Console, coordinator: Coordinator, folder: DemoFolder, captions: Path) -> str:
+def begin(console: Console, client: Client, folder: DemoFolder, captions: Path) -> str:
     """Import the world, which the coordinator sees at the same path; the id of a run that is yet to start."""
-    imports = [
+    imports: list[tuple[str, Path, str, Purpose]] = [
         (NAME, folder.world / "instruct.json", "images", "instruct"),
         (f"{NAME}-captions", captions, "images", "pretrain"),
         (f"{NAME}-heldout", folder.world / "heldout.json", "heldout", "evaluation"),
     ]
     for name, file, images, purpose in imports:
-        told = coordinator.register_dataset(name, file, folder.world / images, purpose)
-        show_import(console, told)
+        show_import(console, client.datasets.register(name, file, folder.world / images, purpose))
     config: dict[str, Any] = {**read_toml(CONFIG), "seed": folder.seed}
-    return str(coordinator.create_run(NAME, NAME, config)["id"])
+    return client.runs.create(NAME, NAME, config).id
 
 
-def go_on(coordinator: Coordinator, run_id: str) -> None:
+def go_on(client: Client, run_id: str) -> None:
     """Start what is not started, resume what stands still."""
-    run = coordinator.run(run_id)
-    if run["status"] == "created":
-        coordinator.start(run_id, int(run["config"]["trainings"]), idempotency_key="demo")
-    elif run["status"] in {"paused", "failed"}:
-        coordinator.control(run_id, "resume")
+    run = client.runs.get(run_id)
+    if run.status == "created":
+        client.runs.start(run_id, idempotency_key="demo")
+    elif run.status in {"paused", "failed"}:
+        client.runs.resume(run_id)

@@ -8,12 +8,13 @@ import time
 
 from rich.console import Console
 
-from comd.client import Coordinator
-from comd.commands.stack import stop_on_sigterm
+from comd.client import Client
+from comd.commands.stack import stop_on_sigterm, where_to_look
 from comd.demo.beginning import begin, go_on
 from comd.demo.folder import DemoFolder
 from comd.demo.make import CHOSEN, choose_captions, make_world, student_in_the_making
 from comd.demo.result import show_result, write_result
+from comd.report.material import gather
 from comd.stack.settings import StackSettings
 from comd.stack.stack import Stack
 from comd.watch import watch_run
@@ -58,25 +59,26 @@ def _run(
     with student_in_the_making(folder) as is_made, Stack(stack_settings(folder, base_port)) as stack:
         make_world(folder)
         console.print(choose_captions(folder), highlight=False)
-        with Coordinator(stack.url, stack.keys.api) as coordinator:
-            run_id = unfinished or begin(console, coordinator, folder, folder.captions / CHOSEN)
+        with Client(stack.url, stack.keys.api) as client:
+            run_id = unfinished or begin(console, client, folder, folder.captions / CHOSEN)
             folder.mark_begun(run_id)
             while not is_made():
                 stack.check()
                 time.sleep(0.1)
-            go_on(coordinator, run_id)
+            go_on(client, run_id)
             console.print(f"The loop begins ({time.monotonic() - started:.0f} s after the start).")
-            run = watch_run(coordinator, run_id, console, stack.check)
-            if run["status"] not in {"finished", "exhausted"}:
+            console.print(where_to_look(stack.url), highlight=False, soft_wrap=True)
+            run = watch_run(client, run_id, console, stack.check)
+            if run.status not in {"finished", "exhausted"}:
                 raise ComdError(
-                    f"the demo's run is {run['status']}; the logs are in {folder.home / 'logs'}. "
+                    f"the demo's run is {run.status}; the logs are in {folder.home / 'logs'}. "
                     "`make demo` tries again, `make demo DEMO_FLAGS=--fresh` starts over"
                 )
-            report = coordinator.report(run_id)
+            given = gather(client, run_id)
             store = (folder.home / "images").relative_to(folder.root.absolute().parents[1])
-            write_result(folder, report, coordinator.picture)
+            write_result(folder, given)
             files = f"Report: {folder.report}   Numbers: {folder.summary}"
-            show_result(console, report, lambda picture: str(store / picture[:2] / picture), files)
+            show_result(console, given.report, lambda picture: str(store / picture[:2] / picture), files)
     folder.mark_finished()
     console.print(f"The demo took {time.monotonic() - started:.0f} s.")
 

@@ -26,6 +26,7 @@ from services.coordinator.queue import Queue, patiently
 from services.coordinator.repositories import event_log, iterations, planning, pools, runs
 from services.coordinator.settings import CoordinatorSettings
 from services.coordinator.states import RESTING, TASKED, Phase, Step, first_phase, step
+from services.coordinator.tracking.tracking import track
 from services.coordinator.trainer import Trainer
 from shared import logs
 from shared.masking import mask
@@ -84,6 +85,7 @@ async def _lead(office: Office) -> None:
     """A task for every active run, so that one that waits never holds up another."""
     async with asyncio.TaskGroup() as group:
         group.create_task(_watch_queue(office))
+        group.create_task(track(office.leader))
         driven: dict[str, asyncio.Task[None]] = {}
         while True:
             async with office.leader.reader.connect() as c:

@@ -6,8 +6,9 @@ The defaults are the paper's (arXiv 2311.08213) wherever it gives a number.
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from services.coordinator.tracking.trackers import ADAPTERS, TrackerName
 from shared.errors import Unprocessable
 from shared.settings import explain, known_keys
 from shared.types import EngineSpec, Role
@@ -118,6 +119,16 @@ class RunConfig(Section):
     )
     currency: str = Field("USD", min_length=1, max_length=8, description="label of prices and budget")
     budget: BudgetConfig | None = Field(None, description="default: no limit")
+    tracking: list[TrackerName] = Field(
+        [], max_length=len(ADAPTERS), description="where the run's metrics go: trackio, mlflow, wandb"
+    )
+
+    @field_validator("tracking")
+    @classmethod
+    def _each_tracker_once(cls, names: list[TrackerName]) -> list[TrackerName]:
+        if len(set(names)) < len(names):
+            raise ValueError("a tracker is named twice")
+        return names
 
     def engines(self) -> dict[str, EngineSpec]:
         """The engines that this run brings along, by role."""

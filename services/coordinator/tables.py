@@ -362,6 +362,20 @@ class UsageTotal(Table):
     cost_nanos: Mapped[int]
 
 
+class Shipment(Table):
+    """What a tracker of a run was sent at once, or is to be sent."""
+
+    __tablename__ = "shipments"
+    run_id: Mapped[str] = _run()
+    tracker: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    content: Mapped[dict[str, Any]]  # records, and the run's status
+    created_at: Mapped[datetime] = _now()
+    sent_at: Mapped[datetime | None]
+    attempts: Mapped[int] = mapped_column(server_default="0")  # that failed
+    error: Mapped[str | None]  # of the last one
+
+
 class ApiKey(Table):
     """A bearer key, by its hash. A revoked one stays, so that its name means one key for ever."""
 

@@ -15,7 +15,8 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from comd.cli import app
-from comd.client import Coordinator
+from comd.client import Client
+from comd.client.sync.datasets import Purpose
 from comd.demo.result import summary
 from comd.report.page import render
 from comd.stack.settings import StackSettings
@@ -63,16 +64,16 @@ def stack(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sta
 
 
 @pytest.fixture(scope="module")
-def coordinator(stack: Stack) -> Iterator[Coordinator]:
-    with Coordinator(stack.url, stack.keys.api) as coordinator:
-        yield coordinator
+def client(stack: Stack) -> Iterator[Client]:
+    with Client(stack.url, stack.keys.api) as client:
+        yield client
 
 
 class Trouble:
     """Strikes once each, as soon as its phase is seen."""
 
-    def __init__(self, stack: Stack, coordinator: Coordinator, run_id: str):
-        self.stack, self.coordinator, self.run_id = stack, coordinator, run_id
+    def __init__(self, stack: Stack, client: Client, run_id: str):
+        self.stack, self.client, self.run_id = stack, client, run_id
         self.to_come = {
             "teaching": self.kill_worker,
             "training": self.kill_coordinator,
@@ -85,10 +86,10 @@ class Trouble:
     def __call__(self) -> None:
         self.stack.check()
         try:
-            phase = self.coordinator.run(self.run_id)["phase"]
+            phase = self.client.runs.get(self.run_id).phase
         except EngineUnavailable:  # the coordinator that was killed is not back yet
             return
-        if phase in self.to_come:
+        if phase is not None and phase in self.to_come:
             self.to_come.pop(phase)()
             self.struck.append(phase)
 
@@ -99,8 +100,8 @@ class Trouble:
         self._kill("coordinator")
 
     def flush(self) -> None:
-        with redis.Redis(port=self.stack.settings.port("redis")) as client:
-            client.flushall()
+        with redis.Redis(port=self.stack.settings.port("redis")) as there:
+            there.flushall()
 
     def _kill(self, name: str) -> None:
         process = next(child.process for child in self.stack.children if child.name == name)
@@ -109,20 +110,21 @@ class Trouble:
 
 
 @pytest.fixture(scope="module")
-def finished(stack: Stack, coordinator: Coordinator, world: Path) -> tuple[Trouble, dict[str, Any]]:
+def finished(stack: Stack, client: Client, world: Path) -> tuple[Trouble, dict[str, Any]]:
     """The run, driven to its end through all the trouble, and its report."""
-    for name, file, images, purpose in [
+    datasets: list[tuple[str, str, str, Purpose]] = [
         ("world", "instruct.json", "images", "instruct"),
         ("captions", "captions.json", "images", "pretrain"),
         ("heldout", "heldout.json", "heldout", "evaluation"),
-    ]:
-        assert coordinator.register_dataset(name, world / file, world / images, purpose)["num_refused"] == 0
-    run = coordinator.create_run("whole", "world", CONFIG)
-    coordinator.start(run["id"], 2)
-    trouble = Trouble(stack, coordinator, run["id"])
-    last = watch_run(coordinator, run["id"], Console(quiet=True), trouble, poll_s=0.05)
-    assert last["status"] == "finished", last
-    return trouble, coordinator.report(run["id"])
+    ]
+    for name, file, images, purpose in datasets:
+        assert client.datasets.register(name, world / file, world / images, purpose).num_refused == 0
+    run = client.runs.create("whole", "world", CONFIG)
+    client.runs.start(run.id, 2)
+    trouble = Trouble(stack, client, run.id)
+    last = watch_run(client, run.id, Console(quiet=True), trouble, look_s=0.05)
+    assert last.status == "finished", last
+    return trouble, client.runs.report(run.id).model_dump(mode="json")
 
 
 def test_the_run_ends_through_all_the_trouble(finished: tuple[Trouble, dict[str, Any]]) -> None:
@@ -140,34 +142,32 @@ def test_the_run_ends_through_all_the_trouble(finished: tuple[Trouble, dict[str,
 
 
 def test_the_pools_hold_what_the_algorithm_says(
-    finished: tuple[Trouble, dict[str, Any]], coordinator: Coordinator
+    finished: tuple[Trouble, dict[str, Any]], client: Client
 ) -> None:
     _, report = finished
-    rows = coordinator.pool(report["run"]["id"], "cache", 2)
-    assert len({row["id"] for row in rows}) == len(rows) == report["iterations"][2]["cache_pool"]
-    by_image: dict[str, list[str]] = {}
-    for row in sorted(rows, key=lambda row: row["born_in"]):
-        others = by_image.setdefault(row["image"], [])
-        if row["born_in"] == 2:
-            assert is_novel(row["text"], others)
-        others.append(row["text"])
+    rows = list(client.pools.items(report["run"]["id"], "cache", 2))
+    assert len({row.id for row in rows}) == len(rows) == report["iterations"][2]["cache_pool"]
+    by_image: dict[str | None, list[str]] = {}
+    for row in sorted(rows, key=lambda row: row.born_in):
+        others = by_image.setdefault(row.image, [])
+        if row.born_in == 2:
+            assert is_novel(row.text, others)
+        others.append(row.text)
 
 
-def test_summary_and_page_are_made_of_it(
-    finished: tuple[Trouble, dict[str, Any]], coordinator: Coordinator
-) -> None:
+def test_summary_and_page_are_made_of_it(finished: tuple[Trouble, dict[str, Any]], client: Client) -> None:
     _, report = finished
     made = summary(report)
     assert [iteration["number"] for iteration in made["iterations"]] == [1, 2]
     assert made["final_accuracy"] == made["iterations"][-1]["heldout_accuracy"]
-    page = render(report, coordinator.picture, "Title", "Subtitle", ["next"])
+    page = render(report, client.images.get, "Title", "Subtitle", ["next"])
     assert page.count("<svg") == 3
 
 
 def test_a_run_begins_from_a_student_that_was_aligned_beside(
     finished: tuple[Trouble, dict[str, Any]],
     stack: Stack,
-    coordinator: Coordinator,
+    client: Client,
     world: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -183,10 +183,11 @@ def test_a_run_begins_from_a_student_that_was_aligned_beside(
         "student": {"base": aligned, "max_tokens": 8},
         "training": CONFIG["training"],
     }
-    run = coordinator.create_run("aligned", "world", config)
-    coordinator.start(run["id"], 1)
-    assert watch_run(coordinator, run["id"], Console(quiet=True), poll_s=0.05)["status"] == "finished"
-    start, only = coordinator.report(run["id"])["iterations"]
-    assert "pretraining" not in start["seconds"]
+    run = client.runs.create("aligned", "world", config)
+    client.runs.start(run.id, 1)
+    assert watch_run(client, run.id, Console(quiet=True)).status == "finished"
+    start, only = client.runs.report(run.id).iterations
+    assert "pretraining" not in start.seconds
+    assert only.checkpoint is not None
     checkpoints = stack.settings.home / "trainer" / "checkpoints"
-    assert json.loads((checkpoints / only["checkpoint"] / "comd.json").read_text())["model"] == aligned
+    assert json.loads((checkpoints / only.checkpoint / "comd.json").read_text())["model"] == aligned

@@ -13,6 +13,8 @@ def every_page(place: Place, run_id: str) -> dict[str, str]:
         "run": f"/runs/{run_id}",
         "instructions": f"/runs/{run_id}/instructions?show=all&iteration=1",
         "instruction": f"/runs/{run_id}/instructions/{instruction}",
+        "what changed": f"/runs/{run_id}/compare?from=1&to=1",
+        "two runs": f"/compare?a={run_id}&b={run_id}",
         "endpoints": f"/runs/{run_id}/endpoints",
         "failures": f"/runs/{run_id}/failures",
         "run's events": f"/runs/{run_id}/events",

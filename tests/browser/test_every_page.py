@@ -44,6 +44,7 @@ def test_every_page_is_accessible_fits_and_follows_the_colours(
 def settled(page: Page) -> None:
     """Parts that the page asks for by itself are there."""
     expect(page.get_by_text("The curves are being drawn")).to_have_count(0)
+    expect(page.get_by_text("The verdicts are being counted")).to_have_count(0)
     expect(page.get_by_text("being asked …")).to_have_count(0)
     page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
 

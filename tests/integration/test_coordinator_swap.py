@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from comd.commands.exits import Exit
 from comd.scripted.app import create_app
 from comd.scripted.roles import Behaviour
 from tests.doubles.door import Door
@@ -258,11 +259,11 @@ async def test_the_command_line_swaps_and_gives_back(place: Town, second: dict[s
     }
     for words, said in (
         ((*there[:2], "--model", "gpt"), "'gpt' is not listed"),
-        (there[:2], "expected --url and --model, or --default"),
-        ((*there, "--default"), "expected --url and --model, or --default"),
+        (there[:2], "expected roles with --url and --model"),
+        ((*there, "--default"), "expected roles with --url and --model"),
     ):
         status, text = await comd(*words)
-        assert (status, said in text) == (1, True), text
+        assert (status, said in text) == (Exit.USAGE, True), text
     assert await comd("--default") == (0, "run mine: teacher is the default\n")
     (run,) = (await place.get("/v1/runs"))["data"]
     assert run["engines"] == {}

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from comd.commands import runs
+from comd.commands.exits import Exit
 from tests.doubles.town import KEYS, Town, town
 
 
@@ -23,17 +24,17 @@ async def place(
         yield place
 
 
-async def comd(*words: str) -> str:
-    """What `comd run ...` prints."""
+async def comd(*words: str, status: Exit = Exit.DONE) -> str:
+    """What `comd run ...` prints; it ends with this status."""
     result = await asyncio.to_thread(CliRunner().invoke, runs.app, list(words), catch_exceptions=False)
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == status, result.output
     return str(result.output)
 
 
 async def test_a_question_is_seen_and_answered_on_the_command_line(place: Town) -> None:
     await place.set_faults({"kind": "garbage", "rate": 0.3, "role": "teacher"})
     run_id = await place.begin(trainings=2, evaluation={"dataset": "heldout"})
-    watched = " ".join((await comd("watch", "run")).split())
+    watched = " ".join((await comd("watch", "run", status=Exit.PAUSED)).split())
     assert "Run run is paused: iteration 1, teaching:" in watched
     assert "`comd run retry run`, or go on without them with `comd run resume run`" in watched
     listed = json.loads(await comd("failures", "run", "--json"))

@@ -6,12 +6,15 @@ from typing import Any
 import pytest
 
 from comd import run_log
+from services.coordinator.api.shapes import LogEntry
 
 SPEC = {"base_url": "http://a", "model": "m"}
 
 
-def entry(action: str, cause: str = "the coordinator", **detail: Any) -> dict[str, Any]:
-    return {"at": "2026-01-02T03:04:05.678+00:00", "action": action, "cause": cause, "detail": detail}
+def entry(action: str, cause: str = "the coordinator", **detail: Any) -> LogEntry:
+    at = "2026-01-02T03:04:05.678+00:00"
+    told = {"id": 1, "run_id": "r", "at": at, "action": action, "cause": cause, "detail": detail}
+    return LogEntry.model_validate(told)
 
 
 @pytest.mark.parametrize(
@@ -46,9 +49,10 @@ def entry(action: str, cause: str = "the coordinator", **detail: Any) -> dict[st
         (entry("prices_changed", prices={}), "prices changed  none"),
         (entry("paused", "the budget is used up", status="paused"), "paused  the budget is used up"),
         (entry("of_a_later_version"), "of a later version"),
+        (entry("paused", "no \x1b[2Jreply\nat all"), "paused  no \\x1b[2Jreply at all"),
     ],
 )
-def test_lines(given: dict[str, Any], said: str) -> None:
+def test_lines(given: LogEntry, said: str) -> None:
     told = run_log.line(given)
     assert re.match(r"2026-01-0\d \d\d:04:05  ", told)
     assert re.sub(r" {2,}", "  ", told[21:]) == said

@@ -1,13 +1,12 @@
-"""What the command line shows of a run's usage and budget, over httpx's own mock transport."""
+"""What the command line shows of a run's usage."""
 
 import io
 from typing import Any
 
-import httpx
 from rich.console import Console
 
-from comd.client import Coordinator
 from comd.usage_table import usage_table
+from services.coordinator.api.shapes import RunUsage
 
 SUMS = {"items": 12, "calls": 1412, "prompt_tokens": 1_234_567, "cached_tokens": 1_000_000}
 USAGE: dict[str, Any] = {
@@ -20,7 +19,7 @@ USAGE: dict[str, Any] = {
 
 def shown(usage: dict[str, Any]) -> str:
     console = Console(file=io.StringIO(), width=80)
-    console.print(usage_table(usage))
+    console.print(usage_table(RunUsage.model_validate(usage)))
     return console.file.getvalue()  # type: ignore[attr-defined,no-any-return]
 
 
@@ -30,15 +29,3 @@ def test_the_table_fits_into_eighty_columns() -> None:
     assert row.split() == ["teacher", "1,412", "1,234,567", "1,000,000", "654,321", "321.0", "49.8700"]
     assert "spent: 49.8700 USD (of 50.00)" in lines[-1]
     assert "(no limit)" in shown({**USAGE, "limit": None})
-
-
-def test_a_budget_is_a_change_of_the_run() -> None:
-    asked = []
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        asked.append((request.method, request.url.path, request.content))
-        return httpx.Response(200, json={"usage": USAGE})
-
-    with Coordinator("http://coordinator", "key", transport=httpx.MockTransport(answer)) as coordinator:
-        assert coordinator.set_budget("r", 60.0)["usage"]["limit"] == 50.0
-    assert asked == [("PATCH", "/v1/runs/r", b'{"budget":60.0}')]

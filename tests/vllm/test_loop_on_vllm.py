@@ -13,12 +13,13 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from comd.client import Coordinator
+from comd.client import Client
 from comd.stack.settings import StackSettings
 from comd.stack.stack import Stack
 from comd.world import dataset
 from services.assessor.difficulty import difficulty
 from services.augmentor.novelty import is_novel
+from services.coordinator.api.shapes import Run
 from tests.conftest import make_database
 from tests.loopback import ten_free_ports
 from tests.tiny_student import make_student
@@ -58,42 +59,42 @@ def stack(
         yield stack
 
 
-def wait(coordinator: Coordinator, run_id: str, found: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+def wait(client: Client, run_id: str, found: Callable[[Run], bool]) -> Run:
     """The run, once it is as wanted."""
     ends = time.monotonic() + 90
-    while not found(run := coordinator.run(run_id)):
-        assert run["status"] == "running", run
+    while not found(run := client.runs.get(run_id)):
+        assert run.status == "running", run
         assert time.monotonic() < ends, run
         time.sleep(0.05)
-    return dict(run)
+    return run
 
 
 @pytest.fixture(scope="module")
 def taught(stack: Stack, vllm: VllmServer) -> dict[str, int]:
     """A run that has ended, though vLLM was killed in its middle: what vLLM had counted until then."""
     before = vllm.metrics()
-    with Coordinator(stack.url, stack.keys.api) as coordinator:
+    with Client(stack.url, stack.keys.api) as client:
         world = stack.settings.home / "world"
-        coordinator.register_dataset("world", world / "instruct.json", world / "images")
-        made = str(coordinator.create_run("loop", "world", CONFIG)["id"])
-        coordinator.start(made, 2)
-        wait(coordinator, made, lambda run: run["phase"] == "training")
+        client.datasets.register("world", world / "instruct.json", world / "images")
+        made = client.runs.create("loop", "world", CONFIG).id
+        client.runs.start(made, 2)
+        wait(client, made, lambda run: run.phase == "training")
         counted = vllm.settled(before, NUM_SEEDS)
         vllm.kill()
         try:
-            waiting = wait(coordinator, made, is_waiting_for_the_judge)
-            assert "cannot be reached" in waiting["progress"]["waiting"]
+            waiting = wait(client, made, is_waiting_for_the_judge)
+            assert "cannot be reached" in (waiting.progress.waiting or "")
             check_the_roles_wait(stack)
         finally:  # others need it too
             vllm.start()
             vllm.wait()
-        last = wait(coordinator, made, lambda run: run["status"] != "running")
-    assert (last["status"], last["iteration"], last["phase"]) == ("finished", 2, "trained"), last
+        last = wait(client, made, lambda run: run.status != "running")
+    assert (last.status, last.iteration, last.phase) == ("finished", 2, "trained"), last
     return counted
 
 
-def is_waiting_for_the_judge(run: dict[str, Any]) -> bool:
-    return run["phase"] == "assessing" and bool(run["progress"].get("waiting"))
+def is_waiting_for_the_judge(run: Run) -> bool:
+    return run.phase == "assessing" and bool(run.progress.waiting)
 
 
 def check_the_roles_wait(stack: Stack) -> None:

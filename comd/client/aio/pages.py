@@ -10,11 +10,16 @@ ROWS_AT_ONCE = 1000
 
 
 async def rows(
-    link: AsyncLink, page: type[Page[Row]], path: str, cursor: str = "cursor", **query: Any
+    link: AsyncLink,
+    page: type[Page[Row]],
+    path: str,
+    cursor: str = "cursor",
+    limit: int = ROWS_AT_ONCE,
+    **query: Any,
 ) -> AsyncIterator[Row]:
     """A page is asked for when its first row is wanted; `cursor` is the query's name for where it begins."""
     while True:
-        found = await link.get(page, path, limit=ROWS_AT_ONCE, **query)
+        found = await link.get(page, path, limit=limit, **query)
         for row in found.data:
             yield row
         if found.next_cursor is None:

@@ -10,10 +10,17 @@ from services.coordinator.api.shapes import Page, Row
 ROWS_AT_ONCE = 1000
 
 
-def rows(link: Link, page: type[Page[Row]], path: str, cursor: str = "cursor", **query: Any) -> Iterator[Row]:
+def rows(
+    link: Link,
+    page: type[Page[Row]],
+    path: str,
+    cursor: str = "cursor",
+    limit: int = ROWS_AT_ONCE,
+    **query: Any,
+) -> Iterator[Row]:
     """A page is asked for when its first row is wanted; `cursor` is the query's name for where it begins."""
     while True:
-        found = link.get(page, path, limit=ROWS_AT_ONCE, **query)
+        found = link.get(page, path, limit=limit, **query)
         yield from found.data
         if found.next_cursor is None:
             return

@@ -9,10 +9,17 @@ from comd.client.exported import Exported, drafted
 from comd.client.service import at, given
 from comd.client.sync.link import Link
 from comd.client.sync.pages import rows
-from services.coordinator.api.instruction_shapes import Instruction, PoolItem, PoolPage
+from services.coordinator.api.instruction_shapes import (
+    Instruction,
+    JudgedInstruction,
+    JudgedPage,
+    PoolItem,
+    PoolPage,
+)
 
 Pool = Literal["tuning", "cache"]
 Format = Literal["llava", "openai", "parquet"]
+Show = Literal["hardest", "difficult", "easy", "better", "unjudged", "all"]
 
 
 class Pools:
@@ -54,6 +61,22 @@ class Pools:
 class Instructions:
     def __init__(self, link: Link):
         self._link = link
+
+    def list(
+        self,
+        run_id: str,
+        iteration: int | None = None,
+        show: Show = "hardest",
+        task_type: str | None = None,
+        words: str | None = None,
+    ) -> Iterator[JudgedInstruction]:
+        """The instructions of an iteration (default: the last with verdicts) with answers, scores and difficulty.
+
+        `hardest`: all that are judged, the hardest first; `difficult` and `easy`: by the run's tau; `better`: student
+        better than teacher; `unjudged`; `all`: the whole cache pool in id order. `words`: all of them, in any order.
+        """
+        only = given(iteration=iteration, show=show, task_type=task_type, words=words)
+        return rows(self._link, JudgedPage, at("runs", run_id, "instructions"), limit=200, **only)
 
     def get(self, run_id: str, instruction_id: str) -> Instruction:
         """One instruction with its ancestry, children, answers and verdicts by iteration."""

@@ -16,6 +16,7 @@ from services.coordinator.repositories import branches, event_log, iterations
 from services.coordinator.repositories.branches import Branch
 from services.coordinator.run_config import RunConfig, parse_run_config
 from services.coordinator.states import UNTRAINED
+from services.coordinator.tracking.trackers import check_installed
 from shared.errors import Conflict, NotFound, Unprocessable
 from shared.types import JsonObject, WholeNumber
 
@@ -91,6 +92,7 @@ def child_config(parent: JsonObject, changes: Mapping[str, Any]) -> RunConfig:
     """The parent's settings with the changes merged in; Unprocessable where what is past would differ."""
     before = RunConfig.model_validate(parent["config"])
     after = parse_run_config(_merged(parent["config"], changes))
+    check_installed(after.tracking)
     if after.student.base != before.student.base:
         raise Unprocessable(
             "student.base: a branch goes on with its parent's student; begin a new run instead"

@@ -68,6 +68,30 @@ class Instruction(PoolItem):
     verdicts: list[Verdict]
 
 
+class JudgedInstruction(Shape):
+    """An instruction as it stood in one iteration; scores and difficulty are None where it is not judged."""
+
+    id: str
+    image: str | None  # sha256
+    text: str
+    task_type: str
+    origin: Literal["seed", "augmented"]
+    parent: str | None
+    born_in: int  # the iteration
+    teacher_answer: str | None
+    student_answer: str | None
+    teacher_score: float | None  # from 1 to 10, the mean of both orders
+    student_score: float | None
+    difficulty: float | None  # from 0 to 1
+    unjudged: bool | None  # None: nobody was asked yet
+    reason: str | None  # why it is unjudged
+
+
+class JudgedPage(Page[JudgedInstruction]):
+    iteration: int
+    next_cursor: str | None
+
+
 class ReportedRun(Shape):
     id: str
     name: str

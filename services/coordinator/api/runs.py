@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
-from services.coordinator.api import branching, control, history, shapes
+from services.coordinator.api import branching, control, flips, history, shapes
 from services.coordinator.api.frame import Asked, Desk, DocumentedAs, answer, asked_by, run_or_404
 from services.coordinator.api.probing import check_datasets, check_engine, has_pictures
 from services.coordinator.api.streams import EventStream, one_stream
@@ -14,6 +14,7 @@ from services.coordinator.api.usage import of_iteration, run_view, usage_of_run
 from services.coordinator.events import follow
 from services.coordinator.repositories import iterations, runs, training_points
 from services.coordinator.run_config import RunConfig, parse_run_config
+from services.coordinator.tracking.trackers import check_installed
 from shared.errors import NotFound
 from shared.types import JsonObject
 
@@ -31,6 +32,7 @@ def router(desk: Desk) -> APIRouter:
     control.add_control(routes, desk)
     history.add_history(routes, desk)
     branching.add_branching(routes, desk)
+    flips.add_flips(routes, desk)
     return routes
 
 
@@ -43,6 +45,7 @@ def _add_creation(routes: APIRouter, desk: Desk) -> None:
 async def create_run(desk: Desk, asked: RunRequest, cause: str) -> JsonObject:
     """A new run, not started; Unprocessable where its settings, data sets or engines will not do."""
     config = parse_run_config(asked.config)
+    check_installed(config.tracking)
     engines = {role: spec.model_dump() for role, spec in config.engines().items()}
     with_picture = await has_pictures(desk.engine, asked.dataset)
     for role, spec in config.engines().items():

@@ -231,9 +231,8 @@ class CurvePoint(Shape):
     learning_rate: float | None
 
 
-class Curve(Shape):
-    object: Literal["list"]
-    data: list[CurvePoint]
+class Curve(ListOf[CurvePoint]):
+    pass
 
 
 class LogEntry(Shape):
@@ -247,6 +246,30 @@ class LogEntry(Shape):
 
 class Log(Page[LogEntry]):
     next_cursor: int | None
+
+
+class FlipSide(Shape):
+    teacher_score: float  # from 1 to 10, as the student's
+    student_score: float
+    difficulty: float  # from 0 to 1
+    teacher_answer: str | None
+    student_answer: str | None
+
+
+class Flip(Shape):
+    id: str
+    kind: Literal["learnt", "forgotten"]
+    text: str
+    image: str | None  # sha256
+    task_type: str
+    origin: Literal["seed", "augmented"]
+    born_in: int  # the iteration
+    before: FlipSide
+    after: FlipSide
+
+
+class FlipPage(Page[Flip]):
+    next_cursor: str | None
 
 
 class Failure(Shape):

@@ -11,7 +11,7 @@ from services.coordinator.api.history import add_log
 from services.coordinator.api.instruction_shapes import Instruction, Report
 from services.coordinator.api.usage import of_iteration, usage_of_run
 from services.coordinator.merge import picture_of
-from services.coordinator.repositories import failures, iterations, pools, reports
+from services.coordinator.repositories import failures, iterations, pools, reports, tracking
 from shared.errors import NotFound
 from shared.images import FORMATS, media_type
 from shared.service import VERSION
@@ -125,8 +125,16 @@ async def _report(c: AsyncConnection, run: JsonObject, num_examples: int) -> Jso
         ],
         "examples": [_example(row) for row in await reports.examples(c, run["id"], num_examples)],
         "failures": await failures.counts(c, run["id"]),
-        "warnings": [warning for row in rows for warning in warnings(row)],
+        "warnings": [
+            *(warning for row in rows for warning in warnings(row)),
+            *(_stuck(row) for row in await tracking.stuck(c, run["id"])),
+        ],
     }
+
+
+def _stuck(row: JsonObject) -> str:
+    tries = f"{row['attempts']} attempt{'' if row['attempts'] == 1 else 's'}"
+    return f"metrics do not arrive at {row['tracker']} ({tries} so far, it is tried again): {row['error']}"
 
 
 def _summary(row: JsonObject) -> JsonObject:

@@ -6,9 +6,11 @@ from fastapi import APIRouter
 
 from services.coordinator.api.frame import Desk
 from services.coordinator.dashboard import (
+    compare,
     endpoints,
     events,
     failures,
+    flips,
     instructions,
     new_run,
     run_list,
@@ -34,3 +36,5 @@ def routers(desk: Desk, door: Door, rates: Rates) -> Iterator[APIRouter]:
     yield endpoints.router(pages, desk)
     yield failures.router(pages, desk)
     yield events.router(pages, desk)
+    yield compare.router(pages, desk)
+    yield flips.router(pages, desk)

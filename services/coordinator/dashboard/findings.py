@@ -31,11 +31,11 @@ class Findings:
     async def of_run(self, c: AsyncConnection, run: JsonObject, rows: list[JsonObject]) -> dict[int, Found]:
         """By iteration, those with verdicts only."""
         found = {
-            row["number"]: await self._of_iteration(c, run, row) for row in rows if row["judge"] is not None
+            row["number"]: await self.of_iteration(c, run, row) for row in rows if row["judge"] is not None
         }
         return {number: one for number, one in found.items() if one.sums is not None}
 
-    async def _of_iteration(self, c: AsyncConnection, run: JsonObject, row: JsonObject) -> Found:
+    async def of_iteration(self, c: AsyncConnection, run: JsonObject, row: JsonObject) -> Found:
         key = (run["id"], row["number"])
         if known := self._over.get(key):
             return known

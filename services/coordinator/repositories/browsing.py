@@ -111,12 +111,14 @@ async def _few_with_words(c: AsyncConnection, run_id: str, words: str) -> list[i
     return [row["id"] for row in rows] if len(rows) <= FEW else None
 
 
-async def answers(c: AsyncConnection, run_id: str, ids: list[int], iteration: int) -> dict[int, JsonObject]:
+async def answers(
+    c: AsyncConnection, run_id: str, ids: list[int], iteration: int, num_chars: int = SHOWN_CHARS + 1
+) -> dict[int, JsonObject]:
     """The beginnings of both answers to each: the teacher's, and the student's of this iteration."""
     rows = await fetch(
         c,
-        f"""
-        SELECT b.instruction_id AS id, b.role, left(a.text, {SHOWN_CHARS + 1}) AS text
+        """
+        SELECT b.instruction_id AS id, b.role, left(a.text, :num_chars) AS text
         FROM bindings b JOIN answers a USING (request_hash)
         WHERE b.run_id = :run_id AND b.instruction_id = ANY(:ids) AND (b.role = 'teacher' OR b.checkpoint = (
             SELECT checkpoint FROM iterations WHERE run_id = :run_id AND number = :iteration))
@@ -124,6 +126,7 @@ async def answers(c: AsyncConnection, run_id: str, ids: list[int], iteration: in
         run_id=run_id,
         ids=ids,
         iteration=iteration,
+        num_chars=num_chars,
     )
     found: dict[int, JsonObject] = {one: {} for one in ids}
     for row in rows:
