@@ -44,6 +44,11 @@ VARIED = (
     INSERT INTO training_points (run_id, iteration, step, loss, learning_rate)
     SELECT run_id, number, step, 1 + 1 / step, 2e-5 FROM iterations, generate_series(1, 13750) step
     """,
+    """
+    INSERT INTO event_log (run_id, action, cause, detail)
+    SELECT run_id, (ARRAY['phase_moved', 'paused', 'resumed'])[1 + n % 3], 'asked for by key ' || n % 50, '{"n": 1}'
+    FROM generate_series(1, 50000) n, iterations WHERE number = 1
+    """,
     "UPDATE runs SET status = 'paused'",
     "UPDATE iterations SET phase = 'complete' WHERE number < 4",
 )
@@ -57,6 +62,13 @@ PAGES = {
     "how much changed": f"/runs/{RUN}/compare/sums?from=2&to=3",
     "where nothing changed": f"/runs/{RUN}/compare?from=1&to=2",
     "two runs": f"/compare?a={RUN}&b={RUN}",
+    "its failures": f"/runs/{RUN}/failures",
+    "failures of one phase": f"/runs/{RUN}/failures?iteration=3&phase=assessing",
+    "its events": f"/runs/{RUN}/events",
+    "events of one kind and cause": f"/runs/{RUN}/events?action=paused&cause=key+7",
+    "events of no such cause": f"/runs/{RUN}/events?cause=zebra",
+    "all events": "/events",
+    "its endpoints": f"/runs/{RUN}/endpoints",
     "judged, the hardest first": f"/runs/{RUN}/instructions",
     "difficult": f"/runs/{RUN}/instructions?iteration=3&show=difficult",
     "easy": f"/runs/{RUN}/instructions?iteration=3&show=easy",

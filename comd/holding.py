@@ -1,11 +1,11 @@
-"""A lock file that one process at a time holds. In: its path. Out: a context, or ConfigError where another holds it."""
+"""A lock file that one process at a time holds. In: its path. Out: a context, or Conflict where another holds it."""
 
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from shared.errors import ConfigError
+from shared.errors import Conflict
 
 
 @contextmanager
@@ -16,5 +16,5 @@ def held(lock: Path, taken: str) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise ConfigError(taken) from error
+            raise Conflict(taken) from error
         yield

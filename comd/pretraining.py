@@ -13,7 +13,6 @@ from rich.console import Console
 
 from comd.progress import WorkDisplay
 from comd.report.line_chart import Axis, line_chart, smoothed
-from comd.service import Json
 from comd.trainer import Losses, Trainer
 from comd.training_lines import Written, write_lines
 from comd.watch import patiently
@@ -21,6 +20,7 @@ from services.trainer.captions.sizing import about_how_many
 from shared.errors import ComdError
 from shared.identity import digest
 from shared.images import ImageStore
+from shared.types import JsonObject
 
 POLL_S = 0.5
 MOST_POINTS = 400
@@ -33,7 +33,7 @@ class Request:
     images: Path
     base: str
     image_store: str
-    hyperparameters: Json
+    hyperparameters: JsonObject
     seed: int
 
 
@@ -42,7 +42,7 @@ class Aligned:
     """What came of it: the checkpoint, the job, its losses by step, and what of the captions was refused."""
 
     checkpoint: str
-    job: Json
+    job: JsonObject
     losses: Losses
     written: Written
 
@@ -76,7 +76,7 @@ def _write(request: Request, file: Path, console: Console) -> Written:
         return write_lines(request.captions, request.images, ImageStore(request.image_store), file, progress)
 
 
-def _job(request: Request, trainer: Trainer, file_id: str) -> Json:
+def _job(request: Request, trainer: Trainer, file_id: str) -> JsonObject:
     """The job of this very request: the one that there is, but for those that failed or were cancelled."""
     body = {
         "training_file": file_id,
@@ -95,8 +95,8 @@ def _job(request: Request, trainer: Trainer, file_id: str) -> Json:
         attempt += 1
 
 
-def _follow(trainer: Trainer, job_id: str, console: Console, poll_s: float) -> Json:
-    ask: Callable[[str], Json] = trainer.job
+def _follow(trainer: Trainer, job_id: str, console: Console, poll_s: float) -> JsonObject:
+    ask: Callable[[str], JsonObject] = trainer.job
     with WorkDisplay(console, "training the projector", "steps") as display:
         while (job := patiently(ask, job_id))["status"] not in OVER:
             metrics = job.get("metrics") or {}
@@ -116,5 +116,5 @@ def _follow(trainer: Trainer, job_id: str, console: Console, poll_s: float) -> J
     raise ComdError(f"job {job_id} is {job['status']}: {why}; {todo}")
 
 
-def _loss(metrics: Json) -> str:
+def _loss(metrics: JsonObject) -> str:
     return f"loss {metrics['loss']:.3f}" if metrics.get("loss") is not None else ""

@@ -76,7 +76,7 @@ def _tell(console: Console, event: RunEvent, told: int) -> int:
         if iteration.number >= told and is_over:
             before = event.iterations[position - 1].model_dump() if position else None
             for line in story.tell(iteration.model_dump(), before):
-                console.print(line, highlight=False, soft_wrap=True, markup=False)
+                console.print(line, highlight=False, soft_wrap=not is_live(console), markup=False)
             told = iteration.number + 1
     return told
 

@@ -111,7 +111,9 @@ def screen(seen: Seen, console: Console) -> RenderableType:
     """The live part; what an iteration did is told above it, once it is over."""
     event, now = seen.event, seen.progress()
     head = Text(no_wrap=True, overflow="ellipsis")
-    head.append(event.name, "bold").append(f"  {event.status}  {where(event)} of {event.target}")
+    head.append(event.name, "bold").append(
+        f"  {event.status}, {where(event)}, {event.target} trainings in all"
+    )
     parts: list[RenderableType] = [head]
     if now.total is not None:
         line = Table.grid(padding=(0, 1))

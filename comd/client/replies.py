@@ -21,6 +21,7 @@ from shared.errors import (
     Unauthorized,
     Unprocessable,
 )
+from shared.types import JsonObject
 
 Model = TypeVar("Model", bound=BaseModel)
 BY_STATUS: dict[int, type[ComdError]] = {
@@ -40,6 +41,13 @@ def parsed(service: Service, shape: type[Model], reply: httpx.Response) -> Model
         where = ".".join(map(str, first["loc"]))
         said = f"{where}: {first['msg']}" if where else first["msg"]
         raise not_ours(service, reply, f"expected {shape.__name__} ({said})") from error
+
+
+def json_object(service: Service, reply: httpx.Response) -> JsonObject:
+    try:
+        return dict(reply.json())
+    except (ValueError, TypeError) as error:
+        raise not_ours(service, reply, "expected a JSON object") from error
 
 
 def not_ours(service: Service, reply: httpx.Response, expected: str) -> EngineReplyError:

@@ -29,9 +29,7 @@ def captions() -> None:
 def select(
     inputs: Annotated[
         list[Path],
-        typer.Argument(
-            metavar="INPUT...", help="Caption files: JSON, JSONL, CSV, TSV or Parquet, by suffix."
-        ),
+        typer.Argument(metavar="INPUT", help="Caption files: JSON, JSONL, CSV, TSV or Parquet, by suffix."),
     ],
     out: Annotated[
         Path,

@@ -40,7 +40,12 @@ def budget(
 
 def price(
     name: RunName,
-    role: Annotated[Role, typer.Argument(help="Whose tokens.", show_default=False)],
+    role: Annotated[
+        Role,
+        typer.Argument(
+            metavar="ROLE", help="Whose tokens: teacher, assessor, augmentor or student.", show_default=False
+        ),
+    ],
     prompt: Annotated[
         float, typer.Option(min=0, help="Of a million prompt tokens, in the run's currency.")
     ] = 0.0,
@@ -69,9 +74,7 @@ def swap(
     name: RunName,
     roles: Annotated[
         list[Swappable] | None,
-        typer.Argument(
-            metavar="ROLE...", help="The roles: teacher, assessor, augmentor.", show_default=False
-        ),
+        typer.Argument(metavar="ROLE", help="The roles: teacher, assessor, augmentor.", show_default=False),
     ] = None,
     url: Annotated[
         str | None,
@@ -88,7 +91,8 @@ def swap(
         typer.Option(help="The variable COMD_ENGINE_KEY_... that holds its key.", show_default="no key"),
     ] = None,
     kind: Annotated[
-        EngineKind, typer.Option(help="What the server is: vendors' own fields are sent by it.")
+        EngineKind,
+        typer.Option(metavar="KIND", help="What the server is: openai (any), vllm or scripted."),
     ] = "openai",
     json_schema: Annotated[
         bool | None,

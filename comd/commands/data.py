@@ -27,7 +27,9 @@ WHAT = {"instruct": "instructions", "pretrain": "captions", "evaluation": "evalu
 
 @app.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="LLaVA-style JSON: a list, or one record a line.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="LLaVA-style JSON: a list, or one record a line.")
+    ],
     images: Annotated[Path, typer.Option(help="The folder that its image names are relative to.")],
     name: Annotated[str | None, typer.Option(help="Name of the data set.", show_default="the file's")] = None,
     purpose: Annotated[Purpose, typer.Option(help="What runs use it for.")] = "instruct",

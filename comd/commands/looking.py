@@ -70,7 +70,10 @@ def iterations(
 def curve(
     name: RunName,
     iteration: Annotated[
-        int, typer.Argument(min=0, help="The iteration that was trained.", show_default=False)
+        int,
+        typer.Argument(
+            metavar="ITERATION", min=0, help="The iteration that was trained.", show_default=False
+        ),
     ],
     as_json: AsJson = False,
 ) -> None:

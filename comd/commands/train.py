@@ -29,7 +29,8 @@ def train() -> None:
 @app.command()
 def pretrain(
     captions: Annotated[
-        Path, typer.Argument(help="LLaVA's caption JSON, as `comd captions select` writes it.")
+        Path,
+        typer.Argument(metavar="CAPTIONS", help="LLaVA's caption JSON, as `comd captions select` writes it."),
     ],
     images: Annotated[Path, typer.Option(help="The folder that its image names are relative to.")],
     base: Annotated[str, typer.Option(help="A base student that the trainer knows, or a checkpoint.")],

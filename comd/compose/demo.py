@@ -17,6 +17,7 @@ from comd.demo.beginning import NAME, begin, go_on
 from comd.demo.folder import DemoFolder
 from comd.demo.make import CHOSEN, choose_captions, make_world
 from comd.demo.result import show_result, write_result
+from comd.report.material import gather
 from comd.watch import watch_run
 from shared import logs
 from shared.errors import ComdError
@@ -45,11 +46,11 @@ def main() -> None:
         make_world(folder)
         console.print(choose_captions(folder), highlight=False)
         run = _loop(console, client, folder)
-        report = client.runs.report(run).model_dump(mode="json")
+        given = gather(client, run)
         next_commands = [command.format(url=url) for command in NEXT_COMMANDS]
-        write_result(folder, report, client.images.get, next_commands)
+        write_result(folder, given, next_commands)
         files = f"Report: {folder.report}   Numbers: {folder.summary}"
-        show_result(console, report, lambda picture: f"{url}/v1/images/{picture}", files, next_commands)
+        show_result(console, given.report, lambda picture: f"{url}/v1/images/{picture}", files, next_commands)
     console.print(f"\nThe loop has run. REST answers at {url} until `docker compose down`.", soft_wrap=True)
 
 

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from comd.demo.folder import DemoFolder
+from comd.report.material import Material, Report
 from comd.report.page import render
 from comd.report.story import COLUMNS
 from comd.summary_table import summary_table
@@ -27,7 +28,7 @@ NEXT_COMMANDS = (  # after `make demo`
 )
 
 
-def summary(report: Json) -> Json:
+def summary(report: Report) -> Json:
     """The report's numbers in the form of `summary.json`."""
     iterations = [
         {**{key: iteration.get(key) for key in COLUMNS}, "seconds": iteration["seconds"]}
@@ -41,20 +42,15 @@ def summary(report: Json) -> Json:
     }
 
 
-def write_result(
-    folder: DemoFolder,
-    report: Json,
-    read_picture: Callable[[str], bytes],
-    next_commands: Sequence[str] = NEXT_COMMANDS,
-) -> None:
-    folder.summary.write_text(json.dumps(summary(report), indent=2) + "\n")
-    page = render(report, read_picture, TITLE, f"{SUBTITLE} Seed {folder.seed}.", next_commands)
+def write_result(folder: DemoFolder, given: Material, next_commands: Sequence[str] = NEXT_COMMANDS) -> None:
+    folder.summary.write_text(json.dumps(summary(given.report), indent=2) + "\n")
+    page = render(given, TITLE, f"{SUBTITLE} Seed {folder.seed}.", next_commands)
     folder.report.write_text(page, encoding="utf-8")
 
 
 def show_result(
     console: Console,
-    report: Json,
+    report: Report,
     place_of: Callable[[str], str],
     files: str,
     next_commands: Sequence[str] = NEXT_COMMANDS,

@@ -14,6 +14,7 @@ from comd.demo.beginning import begin, go_on
 from comd.demo.folder import DemoFolder
 from comd.demo.make import CHOSEN, choose_captions, make_world, student_in_the_making
 from comd.demo.result import show_result, write_result
+from comd.report.material import gather
 from comd.stack.settings import StackSettings
 from comd.stack.stack import Stack
 from comd.watch import watch_run
@@ -73,11 +74,11 @@ def _run(
                     f"the demo's run is {run.status}; the logs are in {folder.home / 'logs'}. "
                     "`make demo` tries again, `make demo DEMO_FLAGS=--fresh` starts over"
                 )
-            report = client.runs.report(run_id).model_dump(mode="json")
+            given = gather(client, run_id)
             store = (folder.home / "images").relative_to(folder.root.absolute().parents[1])
-            write_result(folder, report, client.images.get)
+            write_result(folder, given)
             files = f"Report: {folder.report}   Numbers: {folder.summary}"
-            show_result(console, report, lambda picture: str(store / picture[:2] / picture), files)
+            show_result(console, given.report, lambda picture: str(store / picture[:2] / picture), files)
     folder.mark_finished()
     console.print(f"The demo took {time.monotonic() - started:.0f} s.")
 

@@ -3,7 +3,7 @@
 The demo writes it, and `comd report` beside its figures. It needs no matplotlib.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from platform import python_version
@@ -15,30 +15,22 @@ from markupsafe import Markup
 from comd.report import story
 from comd.report.charts import accuracy_curve, histogram
 from comd.report.figure import Figure, Panel
-from comd.report.figures import ALL, Curves, figures
+from comd.report.figures import ALL, figures
 from comd.report.line_chart import Axis, line_chart, smoothed
+from comd.report.material import Material, ReadPicture, Report
 from comd.report.thumbnails import data_url
 from comd.report.wording import label, shortened
 from shared.errors import ComdError
-
-Report = Mapping[str, Any]
-ReadPicture = Callable[[str], bytes]
 
 MOST_POINTS = 400  # of a curve on the page
 PACKAGES = ("comd", "matplotlib")
 
 
-def render(
-    report: Report,
-    read_picture: ReadPicture,
-    title: str,
-    subtitle: str,
-    next_commands: Sequence[str] = (),
-    curves: Curves | None = None,
-) -> str:
-    """The page as text. `read_picture` gives the bytes of a picture by its sha256."""
+def render(given: Material, title: str, subtitle: str, next_commands: Sequence[str] = ()) -> str:
+    """The page as text."""
+    report = given.report
     iterations = report["iterations"]
-    drawn = {figure.name: figure for figure in figures(report, curves or {})}
+    drawn = {figure.name: figure for figure in figures(report, given.curves)}
     accuracy = drawn.pop("heldout_accuracy", None)
     return (
         _templates()
@@ -54,7 +46,7 @@ def render(
             phases=story.PHASES,
             rows=story.rows(iterations),
             figures=[_shown(figure) for figure in drawn.values()],
-            examples=[_with_picture(example, read_picture) for example in report["examples"]],
+            examples=[_with_picture(example, given.read_picture) for example in report["examples"]],
             failed=story.failures(iterations),
             settings=list(_flat(report["run"]["config"])),
             versions=versions(report),

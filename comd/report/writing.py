@@ -3,25 +3,13 @@
 report.html; figures/NAME.png, .svg and .csv; tables/*.csv and iterations.tex.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from comd.report import tables
 from comd.report.drawing import draw, require_matplotlib
-from comd.report.figures import Curves, figures
-from comd.report.page import ReadPicture, Report, render
-
-
-@dataclass(frozen=True)
-class Material:
-    """All that a report is made of."""
-
-    report: Report
-    curves: Curves
-    failures: Iterable[Mapping[str, Any]]
-    read_picture: ReadPicture
+from comd.report.figures import figures
+from comd.report.material import Material
+from comd.report.page import render
 
 
 def write_report(folder: Path, given: Material) -> list[Path]:
@@ -37,7 +25,7 @@ def write_report(folder: Path, given: Material) -> list[Path]:
 def _page(given: Material) -> str:
     run = given.report["run"]
     subtitle = f"A run of competitive multi-modal distillation on {run['dataset']}: {run['id']}."
-    return render(given.report, given.read_picture, run["name"], subtitle, curves=given.curves)
+    return render(given, run["name"], subtitle)
 
 
 def _write_figures(folder: Path, given: Material) -> list[Path]:

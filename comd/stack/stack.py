@@ -24,7 +24,7 @@ from comd.stack.redis import redis_child
 from comd.stack.restarts import Restarts
 from comd.stack.settings import ROLES, SERVICES, StackSettings, environment, role_settings
 from shared import logs
-from shared.errors import ConfigError
+from shared.errors import ConfigError, Conflict
 from shared.keys import Keys, load_keys
 
 START_TIMEOUT_S = 120.0
@@ -87,7 +87,7 @@ class Stack:
         try:
             fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise ConfigError(
+            raise Conflict(
                 f"another stack is running with its data in {self.settings.home}; stop it, or set COMD_HOME"
             ) from error
 

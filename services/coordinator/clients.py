@@ -3,6 +3,7 @@
 In: boundary types. Out: boundary types, or one of the three errors of `outgoing`.
 """
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -144,7 +145,8 @@ class Services:
 
 
 def _engine(engine: EngineSpec | None) -> dict[str, str]:
-    return {} if engine is None else {ENGINE_HEADER: engine.model_dump_json()}
+    """Escaped, since a header holds no letter beyond ASCII and a model's name may."""
+    return {} if engine is None else {ENGINE_HEADER: json.dumps(engine.model_dump())}
 
 
 def _answer(url: str, reply: JsonObject, seconds: float) -> Answer:

@@ -14,6 +14,7 @@ import httpx
 import psutil
 import pytest
 
+from comd.commands.exits import Exit
 from comd.stack.ports import is_taken
 
 ROOT = Path(__file__).parents[2]
@@ -111,7 +112,7 @@ def test_it_restarts_what_dies_and_stops_in_order(
         capture_output=True,
         text=True,
     )
-    assert second.returncode == 1
+    assert second.returncode == Exit.CONFLICT
     assert "another stack is running" in second.stderr
     processes = descendants(stack)
     stack.send_signal(signal.SIGINT)

@@ -4,9 +4,7 @@
 a script, of the content security policy or of a request. A test that fails leaves pictures of its pages.
 """
 
-import os
 import secrets
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.browser.chromium import executable, launched
 from tests.browser.place import Place, running_place
 from tests.browser.watched import Complaints
 from tests.conftest import TEMPLATE, make_database
@@ -28,26 +27,21 @@ OpenPage = Callable[..., Page]
 
 
 @pytest.fixture(scope="session")
-def chromium() -> str:
-    found = os.environ.get("COMD_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    if found is None:
+def chromium() -> None:
+    if executable() is None:
         pytest.skip("needs a Chromium: apt-get install chromium, or name one in COMD_CHROMIUM")
-    return found
 
 
 @pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
+def browser(chromium: None) -> Iterator[Browser]:
     """For a module, since Playwright keeps an event loop in this thread, where other tests want their own."""
-    with sync_playwright() as playwright:
-        as_root = ["--no-sandbox"] if os.geteuid() == 0 else []
-        browser = playwright.chromium.launch(executable_path=chromium, args=as_root)
+    with sync_playwright() as playwright, launched(playwright) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")
 def place(
-    chromium: str, tmp_path_factory: pytest.TempPathFactory, postgres_server: str, redis_server: str
+    chromium: None, tmp_path_factory: pytest.TempPathFactory, postgres_server: str, redis_server: str
 ) -> Iterator[Place]:
     """One system for all tests; each makes runs of its own. Without a browser none is started."""
     database = make_database(postgres_server, "browser", TEMPLATE)

@@ -17,6 +17,16 @@ WORD, LINES = "W" * 1_000_000, "a line\n" * 150_000
 NAME = f"{SHORT[:60]}{BACKWARDS}{TOWERS[:60]}"
 STATEMENTS = (
     "UPDATE runs SET name = %(name)s, reason = %(short)s, status = 'failed' WHERE id = %(run)s",
+    """
+    UPDATE runs SET engines = jsonb_build_object('teacher', jsonb_build_object(
+        'base_url', 'http://127.0.0.1:9/' || %(name)s, 'model', %(short)s::text, 'revision', %(short)s::text))
+    WHERE id = %(run)s
+    """,
+    """
+    INSERT INTO event_log (run_id, action, cause, detail)
+    SELECT id, 'engines_swapped', %(short)s || %(word)s, jsonb_build_object('engines', engines)
+    FROM runs WHERE id = %(run)s
+    """,
     "UPDATE instructions SET text = %(short)s || id, task_type = %(short)s WHERE run_id = %(run)s",
     "UPDATE instructions SET text = %(short)s || %(word)s WHERE run_id = %(run)s AND id = %(one)s",
     """

@@ -80,8 +80,11 @@ def test_the_judge_is_swapped_and_its_assessment_begun_anew(open_page: OpenPage,
     assessor.get_by_label("model").fill("scripted")
     assessor.get_by_label("revision").fill("another judge")
     assessor.get_by_label("kind").select_option("scripted")
+    assessor.get_by_label("takes a JSON schema").select_option("no")
     assessor.get_by_label("discard the verdicts").check()
     assessor.get_by_role("button", name="Try it and swap").click()
     expect(assessor).to_contain_text("another judge")
+    assert place.get(f"/v1/runs/{run_id}")["engines"]["assessor"]["json_schema"] is False
+    expect(assessor.get_by_label("takes a JSON schema")).to_have_value("false")
     actions = [entry["action"] for entry in place.get(f"/v1/runs/{run_id}/log")["data"]]
     assert actions[-2:] == ["assessment_restarted", "engines_swapped"]

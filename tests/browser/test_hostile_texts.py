@@ -28,6 +28,7 @@ def test_hostile_texts_are_shown_and_do_nothing(
         f"/runs/{run_id}/instructions?show=all&iteration=1",
         f"/runs/{run_id}/instructions?show=hardest&iteration=1",
         f"/runs/{run_id}/instructions/{one}",
+        f"/runs/{run_id}/endpoints",
         f"/runs/{run_id}/failures",
         f"/runs/{run_id}/events",
         "/events",

@@ -45,6 +45,7 @@ ROUTES = {  # every route of the coordinator, and the method that asks for it
     "GET /v1/runs/{run_id}/log": "runs.log",
     "GET /v1/runs/{run_id}/failures": "runs.failures",
     "POST /v1/runs/{run_id}/branch": "runs.branch",
+    "GET /v1/runs/{run_id}/flips": "runs.flips",
     "GET /v1/runs/{run_id}/usage": "runs.usage",
     "GET /v1/runs/{run_id}/report": "runs.report",
     "GET /v1/runs/{run_id}/pools/{pool}": "pools.items",
@@ -114,11 +115,11 @@ async def _begin(place: Town, ask: Any) -> None:
         assert (made.status, made.purpose, made.progress) == ("ready", purpose, None)
     assert [one.name for one in await ask("datasets.list")] == ["world", "heldout"]
     assert (await ask("datasets.get", "world")).num_instructions == 12
-    config = {"trainings": 2, "evaluation": {"dataset": "heldout"}, "teacher": {"price": {"prompt": 3.0}}}
+    config = {"trainings": 3, "evaluation": {"dataset": "heldout"}, "teacher": {"price": {"prompt": 3.0}}}
     run = await ask("runs.create", "small", "world", config)
     assert (run.status, run.progress.done) == ("created", None)
     begun = [await ask("runs.start", run.id, idempotency_key="once") for _ in range(2)]
-    assert [one.target for one in begun] == [2, 2]
+    assert [one.target for one in begun] == [3, 3]
 
 
 async def _look(ask: Any, run_id: str, folder: Path) -> None:
@@ -127,9 +128,9 @@ async def _look(ask: Any, run_id: str, folder: Path) -> None:
     assert run.usage.by_role["teacher"].cost == run.usage.spent > 0
     assert (await ask("runs.usage", run_id)).iterations[0].number == 0
     rounds = await ask("runs.iterations", run_id)
-    assert [one.number for one in rounds] == [0, 1, 2]
+    assert [one.number for one in rounds] == [0, 1, 2, 3]
     assert (await ask("runs.iteration", run_id, 1)) == rounds[1]
-    assert (rounds[0].checkpoint, rounds[1].cache_pool, rounds[2].phase) == (None, 12, "trained")
+    assert (rounds[0].checkpoint, rounds[1].cache_pool, rounds[3].phase) == (None, 12, "trained")
     steps = [point.step for point in await ask("runs.curve", run_id, 1)]
     assert steps == sorted(steps)
     events = await ask("runs.events", run_id)
@@ -148,10 +149,12 @@ async def _look(ask: Any, run_id: str, folder: Path) -> None:
     assert one.id in {item.id for item in items}
     file = folder / "pool.json"
     exported = await ask("pools.export", run_id, "cache", file)
-    assert (exported.num_answered, exported.iteration) == (len(items), 2)
+    assert (exported.num_answered, exported.iteration) == (len(items), 3)
     assert [path.name for path in folder.glob("pool.json*")] == ["pool.json"]
     assert next(entry.action for entry in await ask("runs.log", run_id)) == "created"
     assert await ask("runs.failures", run_id) == []
+    assert await ask("runs.flips", run_id, 1, 1) == []  # an assessment agrees with itself
+    await _compare(ask, run_id)
     assert {entry.run_id for entry in await ask("log")} == {None, run_id}
     assert "database" in {finding.what for finding in (await ask("doctor")).data}
     assert (await ask("health"))["status"] == "up"
@@ -160,7 +163,7 @@ async def _look(ask: Any, run_id: str, folder: Path) -> None:
 
 
 async def _look_at_instructions(ask: Any, run_id: str, known: str) -> None:
-    hardest = await ask("instructions.list", run_id)
+    hardest = await ask("instructions.list", run_id, 1)
     difficulties = [one.difficulty for one in hardest]
     assert len(hardest) == 12
     assert difficulties == sorted(difficulties, reverse=True)
@@ -168,24 +171,41 @@ async def _look_at_instructions(ask: Any, run_id: str, known: str) -> None:
     assert (found.student_score < found.teacher_score, found.unjudged) == (True, False)
     assert None not in (found.teacher_answer, found.student_answer)
     of_its_type = await ask(
-        "instructions.list", run_id, task_type=found.task_type, words=found.text.split()[0].upper()
+        "instructions.list", run_id, 1, task_type=found.task_type, words=found.text.split()[0].upper()
     )
     assert found in of_its_type
     assert {one.task_type for one in of_its_type} == {found.task_type}
     assert len(await ask("instructions.list", run_id, 2, "all")) > 12
-    with pytest.raises(NotFound, match="has no iteration 3 yet"):
-        await ask("instructions.list", run_id, 3)
+    with pytest.raises(NotFound, match="has no iteration 4 yet"):
+        await ask("instructions.list", run_id, 4)
     with pytest.raises(Unprocessable, match="show"):
         await ask("instructions.list", run_id, show="worst")
 
 
+async def _compare(ask: Any, run_id: str) -> None:
+    """What flipped is what the two assessments say."""
+    first, second = [
+        {one.id: one for one in await ask("instructions.list", run_id, number)} for number in (1, 2)
+    ]
+    tau = (await ask("runs.get", run_id)).config["tau"]
+    learnt = {
+        name
+        for name, one in first.items()
+        if one.difficulty >= tau and name in second and second[name].difficulty < tau
+    }
+    flips = await ask("runs.flips", run_id, 1, 2, kind="learnt")
+    assert {flip.id for flip in flips} == learnt
+    assert all(flip.before.difficulty == first[flip.id].difficulty for flip in flips)
+    assert len(learnt) > 0
+
+
 async def _tabulate(ask: Any, run_id: str, folder: Path) -> None:
     table = await ask("tables.iterations", run_id)
-    assert list(table.index) == [0, 1, 2]
+    assert list(table.index) == [0, 1, 2, 3]
     assert table["cache_pool"].dtype == "Int64"  # whole, although there is none of the start measurement
     assert table["heldout_accuracy"].between(0, 1).all()
     assert {"accuracy_colour", "seconds_training", "train_loss", "spent"} <= set(table.columns)
-    judged = await ask("tables.instructions", run_id)
+    judged = await ask("tables.instructions", run_id, 1)
     assert (len(judged), judged["difficulty"].is_monotonic_decreasing) == (12, True)
     failures = await ask("tables.failures", run_id)
     assert (len(failures), "reason" in failures.columns) == (0, True)

@@ -200,6 +200,7 @@ async def test_what_cannot_be_used_changes_nothing(
 
     for role in ("teacher", "assessor", "augmentor"):
         assert "gpt" in await refused({"augmentor": second, role: {**second, "model": "gpt"}})
+    assert "modèle" in await refused({"teacher": {**second, "model": "modèle \u202e"}})
     away = {**second, "base_url": f"http://127.0.0.1:{free_port()}"}
     assert "cannot be reached" in await refused({"teacher": second, "augmentor": away})
     assert "allow-list" in await refused({"teacher": {**second, "base_url": "http://gpu7:8000"}})

@@ -69,6 +69,10 @@ async def test_a_run_is_told_drawn_and_tabled(place: Town, tmp_path: Path) -> No
     }
     assert attempts.pop("accepted") == first["accepted"]
     assert sum(attempts.values()) == first["rejected"]
+    curve: Any = (await place.get(f"/v1/runs/{run_id}/iterations/2/curve"))["data"]
+    drawn = [row for row in table(tmp_path / "out" / "figures" / "training.csv") if row["iteration"] == "2"]
+    assert [row["loss"] for row in drawn] == [str(point["loss"]) for point in curve]
+    assert curve
     used = table(tmp_path / "out" / "tables" / "usage.csv")
     assert sum(int(row["calls"]) for row in used) == sum(
         sums["calls"] for sums in found["usage"]["by_role"].values()

@@ -15,13 +15,14 @@ import pytest
 from services.coordinator.tracking.delivery import DeliveryFailed, deliver
 from services.coordinator.tracking.trackers import Shipment
 
+RUN = "run-1"
 Series = list[tuple[int, str, float]]
 
 
 def shipment(number: int, *steps: int, status: str = "running", **metrics: float) -> Shipment:
     records: Any = [{"step": step, "metrics": {"heldout_accuracy": step / 10, **metrics}} for step in steps]
     return Shipment(
-        run_id="run-1",
+        run_id=RUN,
         name="first",
         number=number,
         at_ms=1_700_000_000_000 + number,
@@ -43,13 +44,15 @@ def read_mlflow(folder: Path) -> Series:
     return [(one.step, name, one.value) for name, all_of_it in history.items() for one in all_of_it]
 
 
-def read_trackio(folder: Path) -> Series:
+def read_trackio(folder: Path, run_id: str = RUN) -> Series:
     """By trackio itself, in a process of its own: it takes its folder when it is imported."""
     code = (
-        "import json; from trackio.sqlite_storage import SQLiteStorage; "
-        "print(json.dumps(SQLiteStorage.get_logs('comd', 'run-1')))"
+        "import json, sys; from trackio.sqlite_storage import SQLiteStorage; "
+        "print(json.dumps(SQLiteStorage.get_logs('comd', sys.argv[1])))"
     )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        [sys.executable, "-c", code, run_id], capture_output=True, text=True, check=True
+    ).stdout
     assert (folder / "trackio" / "comd.db").exists()
     return [
         (log["step"], name, value)

@@ -16,6 +16,7 @@ from services.coordinator.leadership import DRIVER_LOCK
 from tests.doubles.town import KEYS, Town, town
 from tests.integration.test_branch import content
 from tests.integration.test_event_log import replay
+from tests.integration.test_trackers import read_trackio
 from tests.loopback import free_port
 
 TAKEN_OVER_WITHIN_S = 10.0  # it looks once a second; the rest is for a busy machine
@@ -79,6 +80,13 @@ async def until(found: Callable[[], bool], within_s: float = 30.0) -> None:
             await asyncio.sleep(0.05)
 
 
+def end_is_tracked(place: Town, run_id: str) -> bool:
+    with psycopg.connect(place.settings.database_url) as connection:
+        query = "SELECT sent_at FROM shipments WHERE run_id = %s AND content->>'status' = 'finished'"
+        found = connection.execute(query, [run_id]).fetchone()
+        return found is not None and found[0] is not None
+
+
 def answers(http: httpx.Client) -> bool:
     try:
         return http.get("/v1/runs").is_success
@@ -86,12 +94,15 @@ def answers(http: httpx.Client) -> bool:
         return False
 
 
-async def test_one_leads_and_the_other_takes_over(place: Town, tmp_path: Path) -> None:
+async def test_one_leads_and_the_other_takes_over(
+    place: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
     with second_coordinator(place, tmp_path) as (child, http):
         await until(lambda: answers(http))
         assert [epoch for epoch, _ in leaders(place)] == [1]  # the second one waits, and serves
         await place.set_faults({"kind": "slow", "seconds": 0.3})
-        run_id = await place.begin(trainings=2)
+        run_id = await place.begin(trainings=2, tracking=["trackio"])
         assert http.get(f"/v1/runs/{run_id}").json()["status"] == "running"
 
         cut_the_leaders_connection(place)
@@ -109,5 +120,9 @@ async def test_one_leads_and_the_other_takes_over(place: Town, tmp_path: Path) -
     await place.post(f"/v1/runs/{undisturbed['id']}/iterations", {})
     await place.wait_for_end(undisturbed["id"])
     assert content(place, run_id) == content(place, undisturbed["id"])
+    await until(lambda: end_is_tracked(place, run_id))
+    tracked = [(step, name) for step, name, _ in read_trackio(tmp_path, run_id)]
+    assert len(tracked) == len(set(tracked))  # whoever led sent what was not sent
+    assert {step for step, name in tracked if name == "train_loss"} == {1, 2}
     whole = (await place.get(f"/v1/runs/{run_id}/log"))["data"]
     assert replay(whole)["status"] == "finished"

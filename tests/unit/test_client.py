@@ -7,9 +7,11 @@ import httpx
 import pytest
 
 import comd
+from comd.client import StillRunning
 from comd.client.frames import needed
 from comd.client.service import Service, coordinator
 from comd.client.sync.link import Link
+from comd.client.sync.runs import Runs
 from comd.client.unasync import made
 from services.coordinator.api.shapes import RunList
 from shared.errors import (
@@ -29,6 +31,25 @@ from shared.errors import (
 
 Answer = Callable[[httpx.Request], httpx.Response]
 ENTRY = {"at": "2026-01-01T00:00:00+00:00", "run_id": None, "action": "leader", "cause": "me", "detail": {}}
+NOW = "2026-01-01T00:00:00+00:00"
+RUN: dict[str, Any] = {
+    "id": "r",
+    "name": "run",
+    "dataset": "d",
+    "config": {},
+    "engines": {},
+    "target": 1,
+    "iteration": 1,
+    "phase": "teaching",
+    "progress": {},
+    "reason": None,
+    "parent_run": None,
+    "branched_from": None,
+    "failures": [],
+    "created_at": NOW,
+    "updated_at": NOW,
+    "usage": {"currency": "USD", "spent": 0, "by_role": {}, "limit": None},
+}
 RUNS = httpx.Response(200, json={"object": "list", "data": []})
 
 
@@ -128,7 +149,7 @@ def test_retries_end() -> None:
 
 def test_a_write_is_sent_once_but_for_a_start_which_has_a_key() -> None:
     there = Coordinator(httpx.ReadError("lost"))
-    with client(there, retries=1) as c:
+    with client(there) as c:
         for write in (
             lambda: c.runs.pause("r"),
             lambda: c.keys.create("n"),
@@ -138,9 +159,9 @@ def test_a_write_is_sent_once_but_for_a_start_which_has_a_key() -> None:
             with pytest.raises(EngineUnavailable):
                 write()
             assert len(there.requests) == 1
-        there.requests.clear()
-        with pytest.raises(EngineUnavailable):
-            c.runs.start("r", 2)
+    there.requests.clear()
+    with pytest.raises(EngineUnavailable):
+        Runs(link(there, [], retries=1)).start("r", 2)
     first, second = there.requests
     assert first.headers["idempotency-key"] == second.headers["idempotency-key"]
     assert first.content == second.content == b'{"count":2}'
@@ -240,3 +261,30 @@ def test_a_budget_of_none_takes_the_limit_away_and_left_out_changes_nothing() ->
 def test_what_a_table_needs_and_is_not_there_is_named() -> None:
     with pytest.raises(ConfigError, match=r"need no_such_module, .*; pip install 'comd\[data\]'"):
         needed("no_such_module.inside")
+
+
+def test_waiting_ends_with_the_run_or_with_the_time() -> None:
+    def run(status: str) -> httpx.Response:
+        return httpx.Response(200, json={**RUN, "status": status})
+
+    slept: list[float] = []
+    there = Coordinator(run("running"), refusal(503), run("running"), run("paused"))
+    assert Runs(link(there, slept, retries=0)).wait("r", poll_s=2.0).status == "paused"
+    assert slept == [2.0, 2.0, 2.0]  # a coordinator that restarts meanwhile is waited for
+    with pytest.raises(StillRunning, match="run r still runs after 0 s") as caught:
+        Runs(link(Coordinator(run("running")), slept)).wait("r", timeout_s=0)
+    assert isinstance(caught.value, TimeoutError)
+    with pytest.raises(EngineUnavailable):  # one that was never there is not
+        Runs(link(Coordinator(refusal(503)), slept, retries=0)).wait("r")
+
+
+def test_events_that_are_none_are_told_as_such() -> None:
+    page = httpx.Response(200, html="<html>a proxy</html>")
+    with (
+        client(Coordinator(page)) as c,
+        pytest.raises(EngineReplyError, match="expected a stream of events, got 200"),
+    ):
+        next(c.runs.events("r"))
+    other = httpx.Response(200, content=b'data: {"id": 1}\n\n', headers={"content-type": "text/event-stream"})
+    with client(Coordinator(other)) as c, pytest.raises(EngineReplyError, match="expected an event of a run"):
+        next(c.runs.events("r"))

@@ -20,6 +20,7 @@ COMMAND_OF = {
     "GET /v1/runs/{run_id}/iterations/{number}": "run iterations",
     "GET /v1/runs/{run_id}/iterations/{number}/curve": "run curve",
     "GET /v1/runs/{run_id}/instructions": "instruction list",
+    "GET /v1/runs/{run_id}/flips": "run flips",
     "POST /v1/runs/{run_id}/pause": "run pause",
     "POST /v1/runs/{run_id}/resume": "run resume",
     "POST /v1/runs/{run_id}/retry": "run retry",

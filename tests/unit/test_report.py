@@ -6,14 +6,20 @@ from typing import Any
 import pytest
 
 from comd.report import story
+from comd.report.material import Material
 from comd.report.page import render
 from tests.run_reports import CURVES, EXAMPLE, HOSTILE, NOTHING, START, iteration, picture, report
 
 REPORT = {**report(START, iteration(1)), "examples": [EXAMPLE]}
 
 
+def page_of(found: dict[str, Any], title: str = "Title") -> str:
+    """The page of a run without curves."""
+    return render(Material(found, {}, (), picture), title, title)
+
+
 def test_the_page_is_whole_self_contained_and_escapes_what_models_say() -> None:
-    page = render(REPORT, picture, "Title", "Subtitle", ["make up"], CURVES)
+    page = render(Material(REPORT, CURVES, (), picture), "Title", "Subtitle", ["make up"])
     assert "What is &lt;b&gt;here&lt;/b&gt;?" in page
     assert "Blue &amp; green." in page
     assert not re.findall(r"(?:src|href)=[\"'](?!data:)", page)
@@ -31,7 +37,7 @@ def test_hostile_text_is_text_and_long_text_is_short() -> None:
     row = iteration(1, heldout_by_kind={HOSTILE: 0.5}, rejected_by_reason={HOSTILE: 3})
     found = report(row, name=HOSTILE, reason=HOSTILE, dataset=HOSTILE, config={HOSTILE: HOSTILE})
     found |= {"warnings": [answer], "examples": [{**EXAMPLE, **said, "kind": HOSTILE}]}
-    page = render(found, picture, HOSTILE, HOSTILE)
+    page = page_of(found, HOSTILE)
     assert "<script" not in page
     assert "{{ 7 * 7 }}" in page
     assert len(page) < 100_000
@@ -53,12 +59,12 @@ def test_hostile_text_is_text_and_long_text_is_short() -> None:
     ],
 )
 def test_a_run_in_any_state_has_a_page(iterations: Any, run: dict[str, Any], said: str) -> None:
-    assert said in render(report(*iterations, **run), picture, "Title", "Subtitle")
+    assert said in page_of(report(*iterations, **run))
 
 
 def test_what_failed_is_listed_with_its_causes() -> None:
     ended = {"failed": 3, "items": 40, "reasons": [{"reason": "no <reply>", "failed": 3}]}
-    page = render(report(iteration(1, endings={"teaching": ended})), picture, "Title", "Subtitle")
+    page = page_of(report(iteration(1, endings={"teaching": ended})))
     assert "<td>3 of 40</td><td>3 x no &lt;reply&gt;</td>" in page
 
 

@@ -110,7 +110,7 @@ def test_the_check_ends_the_watch(client: Client) -> None:
 def test_the_screen_fits_its_width(width: int) -> None:
     said = drawn(seen(), width)
     assert max(len(line) for line in said.splitlines()) <= width
-    assert "demo  running" in said
+    assert "demo  running, iteration 2" in said
     assert "▁" in said
 
 

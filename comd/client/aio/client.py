@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from types import TracebackType
-from typing import Any
 
 import httpx
 
@@ -15,6 +14,7 @@ from comd.client.aio.runs import AsyncRuns
 from comd.client.aio.tables import AsyncTables
 from comd.client.service import at, coordinator
 from services.coordinator.api.shapes import Findings, Log, LogEntry
+from shared.types import JsonObject
 
 
 class AsyncClient:
@@ -64,15 +64,13 @@ class AsyncClient:
         """What the coordinator finds of itself and of all that it talks to."""
         return await self._link.get(Findings, at("doctor"))
 
-    async def health(self) -> dict[str, Any]:
+    async def health(self) -> JsonObject:
         """`status`, `service` and `version`; it needs no key."""
-        reply = await self._link.send("GET", "/health")
-        return dict(reply.json())
+        return await self._link.ask("GET", "/health")
 
-    async def ready(self) -> dict[str, Any]:
+    async def ready(self) -> JsonObject:
         """`ready` and `reason`; EngineUnavailable with the reason where no work can be done."""
-        reply = await self._link.send("GET", "/ready")
-        return dict(reply.json())
+        return await self._link.ask("GET", "/ready")
 
     async def metrics(self) -> str:
         """Prometheus' text."""

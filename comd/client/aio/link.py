@@ -10,10 +10,11 @@ from typing import Any
 
 import httpx
 
-from comd.client.replies import Model, error_of, parsed
+from comd.client.replies import Model, error_of, json_object, parsed
 from comd.client.retries import pause_s
 from comd.client.service import Service
 from shared.errors import ComdError, EngineUnavailable
+from shared.types import JsonObject
 
 TIMEOUT_S = 600.0
 
@@ -53,6 +54,11 @@ class AsyncLink:
 
     async def delete(self, shape: type[Model], path: str) -> Model:
         return parsed(self.service, shape, await self.send("DELETE", path))
+
+    async def ask(self, method: str, path: str, **more: Any) -> JsonObject:
+        """An answer without a model of its own, which is a JSON object."""
+        reply = await self.send(method, path, **more)
+        return json_object(self.service, reply)
 
     async def send(self, method: str, path: str, *, harmless: bool = False, **more: Any) -> httpx.Response:
         """A reply that is a success. `harmless`: sent twice it does what it does sent once, as every GET does."""

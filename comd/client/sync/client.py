@@ -3,7 +3,6 @@
 
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Any
 
 import httpx
 
@@ -16,6 +15,7 @@ from comd.client.sync.pools import Images, Instructions, Pools
 from comd.client.sync.runs import Runs
 from comd.client.sync.tables import Tables
 from services.coordinator.api.shapes import Findings, Log, LogEntry
+from shared.types import JsonObject
 
 
 class Client:
@@ -65,15 +65,13 @@ class Client:
         """What the coordinator finds of itself and of all that it talks to."""
         return self._link.get(Findings, at("doctor"))
 
-    def health(self) -> dict[str, Any]:
+    def health(self) -> JsonObject:
         """`status`, `service` and `version`; it needs no key."""
-        reply = self._link.send("GET", "/health")
-        return dict(reply.json())
+        return self._link.ask("GET", "/health")
 
-    def ready(self) -> dict[str, Any]:
+    def ready(self) -> JsonObject:
         """`ready` and `reason`; EngineUnavailable with the reason where no work can be done."""
-        reply = self._link.send("GET", "/ready")
-        return dict(reply.json())
+        return self._link.ask("GET", "/ready")
 
     def metrics(self) -> str:
         """Prometheus' text."""

@@ -4,7 +4,7 @@
 import builtins
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 from comd.client.errors import StillRunning
@@ -18,6 +18,8 @@ from services.coordinator.api.shapes import (
     CurvePoint,
     Failure,
     FailurePage,
+    Flip,
+    FlipPage,
     Iteration,
     IterationList,
     Log,
@@ -158,6 +160,22 @@ class Runs:
         """An iteration's training, the oldest first: step, loss, learning rate; while it goes on, what is known."""
         found = self._link.get(Curve, at("runs", run_id, "iterations", number, "curve"))
         return found.data
+
+    def flips(
+        self,
+        run_id: str,
+        before: int,
+        after: int,
+        other: str | None = None,
+        kind: Literal["learnt", "forgotten"] | None = None,
+    ) -> Iterator[Flip]:
+        """Instructions that one assessment calls difficult and the other easy, in the order of their ids.
+
+        `before` and `after` are iterations, `after` one of the run `other` where that is given. `learnt`: difficult
+        before and easy after; `forgotten`: the other way round. NotFound where there is no such iteration.
+        """
+        pair = given(**{"from": before, "to": after, "other": other, "kind": kind})
+        return rows(self._link, FlipPage, at("runs", run_id, "flips"), limit=200, **pair)
 
     def report(self, run_id: str, examples: int = 6) -> Report:
         """All that a summary needs: iterations with histograms, and up to 100 examples with what the judge said."""

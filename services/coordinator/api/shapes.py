@@ -249,9 +249,9 @@ class Log(Page[LogEntry]):
 
 
 class FlipSide(Shape):
-    teacher_score: float
+    teacher_score: float  # from 1 to 10, as the student's
     student_score: float
-    difficulty: float
+    difficulty: float  # from 0 to 1
     teacher_answer: str | None
     student_answer: str | None
 
@@ -260,7 +260,10 @@ class Flip(Shape):
     id: str
     kind: Literal["learnt", "forgotten"]
     text: str
-    image: str | None
+    image: str | None  # sha256
+    task_type: str
+    origin: Literal["seed", "augmented"]
+    born_in: int  # the iteration
     before: FlipSide
     after: FlipSide
 

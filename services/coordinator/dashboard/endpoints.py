@@ -18,7 +18,7 @@ from shared.settings import explain
 from shared.types import EngineSpec, JsonObject
 
 NUM_SWAPS = 50
-FIELDS = ("base_url", "model", "kind", "key_name", "revision")
+FIELDS = ("base_url", "model", "kind", "json_schema", "key_name", "revision")
 Text = Annotated[str, Field(max_length=1000, pattern=r"^[^\x00]*$")]
 
 
@@ -28,6 +28,7 @@ class Swap(BaseModel):
     base_url: Text = ""
     model: Text = ""
     kind: Text = ""
+    json_schema: Text = ""
     key_name: Text = ""
     revision: Text = ""
     restart_assessment: bool = False
@@ -95,10 +96,9 @@ def _own(run: JsonObject, role: str) -> EngineSpec | None:
 
 
 def _typed(run: JsonObject, role: str) -> JsonObject:
-    own = _own(run, role)
-    return {name: (getattr(own, name) or "") if own else "" for name in FIELDS} | {
-        "restart_assessment": False
-    }
+    """The form as it is at first: with the run's own engine."""
+    given = run["engines"].get(role, {})
+    return {**{name: given.get(name) for name in FIELDS}, "restart_assessment": False}
 
 
 def _role(run: JsonObject, role: str, swaps: list[JsonObject]) -> JsonObject:

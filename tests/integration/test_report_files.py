@@ -10,7 +10,8 @@ from PIL import Image
 
 from comd.report import drawing
 from comd.report.figures import figures
-from comd.report.writing import Material, write_report
+from comd.report.material import Material
+from comd.report.writing import write_report
 from shared.errors import ConfigError
 from tests.run_reports import CURVES, HOSTILE, NOTHING, START, iteration, picture, report
 
