@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
 
 from tests.browser.chromium import executable, launched
 from tests.browser.place import Place, running_place
@@ -103,5 +103,8 @@ def _picture(page: Page) -> str:
     folder = Path(tempfile.gettempdir()) / "comd-browser"
     folder.mkdir(exist_ok=True)
     path = folder / f"{secrets.token_hex(4)}.png"
-    page.screenshot(path=path, full_page=True)
+    try:
+        page.screenshot(path=path, full_page=True, timeout=5000)
+    except Error as error:  # a page that is broken may be too large for a picture: the failure itself is told
+        return f"{page.url}: no picture could be taken: {error.message[:200]}"
     return f"{page.url}: {path}"

@@ -21,7 +21,7 @@ from tests.browser.chromium import launched
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
 MOST_BYTES = 200_000
-DESK, PHONE = (1280, 1000), (390, 844)
+LIST, TALL, DESK, PHONE = (1280, 300), (1280, 2000), (1280, 1000), (390, 844)
 
 
 @contextmanager
@@ -52,13 +52,15 @@ def take(page: Page, name: str, path: str) -> None:
 def take_all(browser: Browser, stack: Stack) -> None:
     headers = {"authorization": f"Bearer {stack.keys.api}"}
     run = httpx.get(f"{stack.url}/v1/runs", headers=headers, trust_env=False).json()["data"][0]["id"]
-    with signed_in(browser, stack, DESK) as page:
+    with signed_in(browser, stack, LIST) as page:
         take(page, "runs", "/")
+    with signed_in(browser, stack, TALL) as page:
         take(page, "run", f"/runs/{run}")
+    with signed_in(browser, stack, DESK) as page:
         take(page, "instructions", f"/runs/{run}/instructions")
         hardest = page.locator("li.instruction h2 a").first.get_attribute("href")
         take(page, "instruction", str(hardest))
-    with signed_in(browser, stack, DESK, "dark") as page:
+    with signed_in(browser, stack, TALL, "dark") as page:
         take(page, "run-dark", f"/runs/{run}")
     with signed_in(browser, stack, PHONE) as page:
         take(page, "phone", f"/runs/{run}")
