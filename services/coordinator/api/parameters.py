@@ -1,6 +1,7 @@
 """A query parameter that nobody reads is a mistake of the caller, and is refused as unknown fields of a body are.
 
-In: a request, as a dependency of the whole app. Out: BadRequest that names the parameter and those there are.
+In: a request, as a dependency of the whole app. Out: BadRequest that names the parameter and those there are, or
+the one that is given twice: of two values only one could be read.
 """
 
 from fastapi import Request
@@ -11,7 +12,7 @@ from shared.errors import BadRequest, told
 
 
 async def known_parameters(request: Request) -> None:
-    """Refuses a query parameter that the route does not have."""
+    """Refuses a query parameter that the route does not have, or has twice."""
     if not request.query_params:
         return
     route: APIRoute = request.scope["route"]
@@ -22,6 +23,8 @@ async def known_parameters(request: Request) -> None:
             raise BadRequest(
                 f"unknown query parameter {told(name)}; allowed are: {allowed}", param=name[:100]
             )
+        if len(request.query_params.getlist(name)) > 1:
+            raise BadRequest(f"query parameter {name}: expected one value, got several", param=name)
 
 
 def _names(dependant: Dependant) -> frozenset[str]:
