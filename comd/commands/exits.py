@@ -25,7 +25,7 @@ MEANING = {
     Exit.AWAY: "the coordinator (or another service) is away or too busy",
     Exit.REFUSED: "refused: no such key, or its scope does not allow it",
     Exit.NOT_FOUND: "there is no such run, data set, iteration, picture or key",
-    Exit.CONFLICT: "not as things stand: a run in another state, a name that is taken",
+    Exit.CONFLICT: "not as things stand: a run in another state, a name or port in use",
     Exit.PAUSED: "the run that was watched is paused",
     Exit.CANCELLED: "the run that was watched is cancelled",
     Exit.INTERRUPTED: "stopped by Ctrl-C",

@@ -3,15 +3,15 @@
 import socket
 
 from comd.stack.settings import PORT_OFFSETS, StackSettings
-from shared.errors import ConfigError
+from shared.errors import Conflict
 
 
 def check_free(settings: StackSettings) -> None:
-    """ConfigError naming every port of the stack that somebody else listens on."""
+    """Conflict naming every port of the stack that somebody else listens on."""
     ours = [name for name in PORT_OFFSETS if name not in settings.elsewhere()]
     taken = [f"{settings.port(name)} ({name})" for name in ours if is_taken(settings.port(name))]
     if taken:
-        raise ConfigError(
+        raise Conflict(
             f"port in use: {', '.join(taken)}. Is another stack running? "
             "Stop it, or choose other ports with --base-port"
         )

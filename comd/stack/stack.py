@@ -24,7 +24,7 @@ from comd.stack.redis import redis_child
 from comd.stack.restarts import Restarts
 from comd.stack.settings import ROLES, SERVICES, StackSettings, environment, role_settings
 from shared import logs
-from shared.errors import ConfigError, Conflict
+from shared.errors import ComdError, ConfigError, Conflict
 from shared.keys import Keys, load_keys
 
 START_TIMEOUT_S = 120.0
@@ -69,9 +69,9 @@ class Stack:
         self.stop()
 
     def check(self) -> None:
-        """ConfigError with the reason where a process could not be kept running."""
+        """ComdError with the reason where a process could not be kept running."""
         if self.failure:
-            raise ConfigError(self.failure)
+            raise ComdError(self.failure)
 
     def stop(self) -> None:
         """Ask every process to end, the last started first, and wait; kill what does not."""

@@ -166,5 +166,5 @@ def test_a_taken_port_is_named(home: Path, base_port: int) -> None:
         taken.bind(("127.0.0.1", base_port))
         taken.listen()
         process = start(home, base_port)
-        assert process.wait(START_S) == 1
+        assert process.wait(START_S) == Exit.CONFLICT
     assert f"port in use: {base_port} (coordinator)" in said(home).read_text()

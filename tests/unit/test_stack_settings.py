@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from comd.stack.ports import check_free
 from comd.stack.settings import StackSettings
-from shared.errors import ConfigError
+from shared.errors import Conflict
 from tests.loopback import serving
 
 
@@ -23,7 +23,7 @@ def test_its_own_table_would_have_no_use() -> None:
 def test_its_port_may_be_taken() -> None:
     with serving(_nothing) as url:
         base_port = int(url.rpartition(":")[2]) - 2  # the teacher's is the second after the first
-        with pytest.raises(ConfigError, match=r"\(teacher\)"):
+        with pytest.raises(Conflict, match=r"\(teacher\)"):
             check_free(StackSettings(base_port=base_port))
         check_free(StackSettings(base_port=base_port, coordinator={"teacher_url": url}))
 
