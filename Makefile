@@ -101,10 +101,10 @@ bench-gpu: $(STAMP)  ## the trainer on this machine's GPUs beside TRL's; without
 	@$(PY) -m benchmarks.gpu.run $(BENCH_FLAGS)
 
 locks: $(STAMP)  ## what the images install, from pyproject.toml and constraints.txt; with hashes
-	@for name in roles coordinator trainer; do \
+	@for name in roles coordinator coordinator-tracking trainer; do \
 		$(PY) -m uv pip compile --quiet pyproject.toml --constraint constraints.txt --output-file locks/$$name.txt \
 			--generate-hashes --no-header --no-annotate --python-version 3.11 --python-platform x86_64-unknown-linux-gnu \
-			$$( [ $$name = coordinator ] && echo --extra coordinator; [ $$name = trainer ] && echo --extra train --extra captions $(NOT_LOCKED) ) || exit 1; \
+			$$( [[ $$name = coordinator* ]] && echo --extra coordinator; [[ $$name = *-tracking ]] && echo --extra tracking; [ $$name = trainer ] && echo --extra train --extra captions $(NOT_LOCKED) ) || exit 1; \
 	done; \
 	grep -E '^(setuptools|wheel)==' constraints.txt | $(PY) -m uv pip compile --quiet - --output-file locks/build.txt \
 		--generate-hashes --no-header --no-annotate

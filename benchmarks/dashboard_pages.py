@@ -44,6 +44,11 @@ VARIED = (
     SELECT run_id, (ARRAY['phase_moved', 'paused', 'resumed'])[1 + n % 3], 'asked for by key ' || n % 50, '{"n": 1}'
     FROM generate_series(1, 50000) n, iterations WHERE number = 1
     """,
+    "UPDATE verdicts SET difficulty = 0.1 WHERE iteration = 3 AND difficulty > 0.33 AND instruction_id % 9 = 4",
+    """
+    INSERT INTO training_points (run_id, iteration, step, loss, learning_rate)
+    SELECT run_id, number, step, 1 + 1 / step, 2e-5 FROM iterations, generate_series(1, 13750) step
+    """,
     "UPDATE runs SET status = 'paused'",
     "UPDATE iterations SET phase = 'complete' WHERE number < 4",
 )
@@ -51,6 +56,7 @@ PAGES = {
     "the runs": "/",
     "the run": f"/runs/{RUN}",
     "its charts": f"/runs/{RUN}/charts",
+    "its training curves": f"/runs/{RUN}/training",
     "its history": f"/runs/{RUN}/history",
     "its failures": f"/runs/{RUN}/failures",
     "failures of one phase": f"/runs/{RUN}/failures?iteration=3&phase=assessing",
@@ -59,6 +65,10 @@ PAGES = {
     "events of no such cause": f"/runs/{RUN}/events?cause=zebra",
     "all events": "/events",
     "its endpoints": f"/runs/{RUN}/endpoints",
+    "what changed": f"/runs/{RUN}/compare?from=2&to=3",
+    "how much changed": f"/runs/{RUN}/compare/sums?from=2&to=3",
+    "where nothing changed": f"/runs/{RUN}/compare?from=1&to=2",
+    "two runs": f"/compare?a={RUN}&b={RUN}",
     "judged, the hardest first": f"/runs/{RUN}/instructions",
     "difficult": f"/runs/{RUN}/instructions?iteration=3&show=difficult",
     "easy": f"/runs/{RUN}/instructions?iteration=3&show=easy",

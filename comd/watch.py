@@ -9,6 +9,7 @@ from rich.console import Console
 
 from comd.client import Client
 from comd.following import LOOK_S, without_waiting
+from comd.printable import printable
 from comd.report import story
 from comd.watch_display import display_on, is_live
 from comd.watch_screen import POINTS, Seen, curve, last_iteration
@@ -65,7 +66,7 @@ def _tell_end(console: Console, seen: Seen | None, run: Run) -> None:
     if len(known) > 1 and is_live(console):
         said = f"held-out {curve(known, console)} {known[0]:.3f} -> {known[-1]:.3f}"
         console.print(said, highlight=False)
-    console.print(f"Run {run.name} is {run.status}{because(run)}.", markup=False)
+    console.print(f"Run {printable(run.name)} is {run.status}{because(run)}.", markup=False)
 
 
 def _tell(console: Console, event: RunEvent, told: int) -> int:
@@ -76,13 +77,13 @@ def _tell(console: Console, event: RunEvent, told: int) -> int:
         if iteration.number >= told and is_over:
             before = event.iterations[position - 1].model_dump() if position else None
             for line in story.tell(iteration.model_dump(), before):
-                console.print(line, highlight=False, soft_wrap=not is_live(console), markup=False)
+                console.print(printable(line), highlight=False, soft_wrap=not is_live(console), markup=False)
             told = iteration.number + 1
     return told
 
 
 def because(run: RunLine) -> str:
-    return f": {run.reason}" if run.reason else ""
+    return f": {printable(run.reason)}" if run.reason else ""
 
 
 def patiently(ask: Callable[[str], Asked], name: str) -> Asked:

@@ -7,6 +7,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from comd.printable import printable
 from comd.report import story
 from comd.sparkline import ASCII, BLOCKS, sparkline
 from services.coordinator.api.shapes import IterationStand, Progress, RunEvent, RunUsage
@@ -83,7 +84,7 @@ def pace(progress: Progress, usage: RunUsage | None) -> str:
         of = "" if usage.limit is None else f" of {usage.limit:,.2f}"
         said.append(f"{usage.spent:,.2f}{of} {usage.currency} spent")
     if progress.waiting:
-        said.append(f"waiting: {progress.waiting}")
+        said.append(f"waiting: {printable(progress.waiting)}")
     return ", ".join(said)
 
 
@@ -111,7 +112,7 @@ def screen(seen: Seen, console: Console) -> RenderableType:
     """The live part; what an iteration did is told above it, once it is over."""
     event, now = seen.event, seen.progress()
     head = Text(no_wrap=True, overflow="ellipsis")
-    head.append(event.name, "bold").append(
+    head.append(printable(event.name), "bold").append(
         f"  {event.status}, {where(event)}, {event.target} trainings in all"
     )
     parts: list[RenderableType] = [head]

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import typer
 
 from comd.commands.exits import Exit, of_error
+from comd.printable import printable
 from shared.errors import ComdError, NotFound
 
 HINTS = {  # by the error's code, where the error itself has none
@@ -37,7 +38,7 @@ def tell(error: Exception, as_json: bool) -> Exit:
     if as_json:
         print(json.dumps({"error": {**said, "exit_status": status}}), file=sys.stderr)
         return status
-    first, *more = str(said["message"]).splitlines()
+    first, *more = (printable(line) for line in str(said["message"]).splitlines())
     print(f"comd: {first}", *more, sep="\n      ", file=sys.stderr)
     if said["hint"]:
         print(f"  -> {said['hint']}", file=sys.stderr)

@@ -7,6 +7,7 @@ from rich.console import Console
 
 from comd.commands.connection import AsJson, RunName, connect, find_run
 from comd.commands.printing import print_json, print_list
+from comd.printable import printable
 from comd.report import story
 from comd.summary_table import summary_table
 from comd.usage_table import usage_table
@@ -22,7 +23,8 @@ def list_(as_json: AsJson = False) -> None:
         print_list(runs)
         return
     for run in runs:
-        print(f"{run.name}  {run.status}  iteration {run.iteration}  {run.phase or '-'}  {run.id}")
+        name = printable(run.name)
+        print(f"{name}  {run.status}  iteration {run.iteration}  {run.phase or '-'}  {run.id}")
 
 
 def show(name: RunName, as_json: AsJson = False) -> None:
@@ -37,7 +39,7 @@ def show(name: RunName, as_json: AsJson = False) -> None:
     iterations = [iteration.model_dump() for iteration in report.iterations]
     for before, iteration in zip([None, *iterations], iterations, strict=False):
         for line in story.tell(iteration, before):
-            console.print(line, highlight=False, soft_wrap=True, markup=False)
+            console.print(printable(line), highlight=False, soft_wrap=True, markup=False)
     console.print(summary_table(iterations))
     if report.usage.by_role:
         console.print(usage_table(report.usage))

@@ -144,13 +144,9 @@ async def test_what_cannot_be_done_ends_with_its_status_and_one_sentence(place: 
     )
 
 
-async def test_a_reader_who_has_enough_and_ctrl_c_bring_no_traceback(place: Town) -> None:
+async def test_ctrl_c_leaves_the_run_alone(place: Town) -> None:
     await place.register()
     await place.http.post("/v1/runs", json={"name": "idle", "dataset": "world"})
-    command = f"{sys.executable} -m comd run log idle --json | true"
-    piped = await asyncio.to_thread(subprocess.run, command, shell=True, capture_output=True, text=True)
-    assert piped.stderr == ""
-
     watching = await asyncio.to_thread(
         subprocess.Popen,
         [*COMD, "run", "watch", "idle"],

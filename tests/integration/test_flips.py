@@ -117,7 +117,13 @@ def test_the_unjudged_and_the_edge_of_tau_are_no_flips_by_mistake(
     ids = judged(postgres_url)
     set_difficulty(postgres_url, 3, ids[:4], None)
     set_difficulty(postgres_url, 3, ids[4:6], 0.33)  # difficult from tau on
-    assert ids_of(everything(http, **{"from": 2, "to": 3}), "learnt") == ids[6:10]
+    for kind in ({}, {"kind": "learnt"}):
+        assert ids_of(everything(http, **{"from": 2, "to": 3, **kind}), "learnt") == ids[6:10]
+    for kind in ({}, {"kind": "forgotten"}):
+        assert ids_of(everything(http, **{"from": 1, "to": 3, **kind}), "forgotten") == [
+            *ids[4:6],
+            *ids[10:40],
+        ]
     html = http.get(f"{AT}/sums?from=2&to=3").text
     counts = [int(num) for num in re.findall(r"<dd>([\d,]+)</dd>", html)]
     assert counts == [4, 0, 32, len(judged(postgres_url, iteration=2)) - 40]

@@ -1,6 +1,8 @@
 """How a command ends: its exit status, one sentence on stderr, a hint below it, and both as JSON."""
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -81,9 +83,19 @@ def test_a_toml_file_that_cannot_be_read_is_told_with_its_line(tmp_path: Path, c
     assert "line 2" in said
 
 
-def test_an_unwritable_file_and_ctrl_c_end_without_a_traceback(
-    capsys: Captured, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_reader_who_has_enough_brings_no_traceback() -> None:
+    words = f"{sys.executable} -m comd key show --json | true"
+    done = subprocess.run(
+        words,
+        shell=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "COMD_API_KEY": "key", "PYTHONUNBUFFERED": ""},
+    )
+    assert done.stderr == ""
+
+
+def test_a_file_that_cannot_be_written_is_named(capsys: Captured) -> None:
     assert tell(PermissionError(13, "Permission denied", "/out.json"), as_json=False) is Exit.FAILED
     assert capsys.readouterr().err == "comd: /out.json: Permission denied\n"
 
@@ -105,3 +117,8 @@ def test_a_mistake_of_ours_is_not_hidden() -> None:
     with pytest.raises(ZeroDivisionError):
         tell(ZeroDivisionError("x"), as_json=False)
     assert sys.exc_info() == (None, None, None)
+
+
+def test_what_an_engine_wrote_does_nothing_to_the_terminal(capsys: Captured) -> None:
+    assert tell(errors.EngineReplyError("got \x1b[2J\x07"), as_json=False) is Exit.FAILED
+    assert capsys.readouterr().err == "comd: got \\x1b[2J\\x07\n"

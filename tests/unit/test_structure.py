@@ -19,6 +19,7 @@ PURE = {
     "services/coordinator/selection.py",
     "services/coordinator/merge.py",
     "services/coordinator/states.py",
+    "services/coordinator/training_events.py",
     "services/trainer/captions/selection.py",
     "shared/identity.py",
 }

@@ -139,8 +139,8 @@ def test_durations_are_read_as_a_clock() -> None:
     assert [duration(s) for s in (2.5, 59.6, 3599, 3600)] == ["2 s", "1:00 min", "59:59 min", "1:00:00"]
 
 
-def test_what_is_waited_for_is_said() -> None:
-    assert pace(Progress(waiting="the judge"), None) == "waiting: the judge"
+def test_what_is_waited_for_is_said_and_steers_no_terminal() -> None:
+    assert pace(Progress(waiting="the judge \x1b[2J"), None) == "waiting: the judge \\x1b[2J"
 
 
 def test_reading_on_without_waiting_looks_around_and_hands_errors_on() -> None:
