@@ -86,6 +86,22 @@ class Http:
             raise Unreadable(f"{url}: expected a JSON object, got {response.text[:200]!r}")
         return reply, _engine_seconds(response, time.monotonic() - started)
 
+    async def readiness(self, url: str) -> tuple[str | None, float]:
+        """What a service of ours says that it lacks, None where it is ready; and the seconds that it took to say so."""
+        started = time.monotonic()
+        try:
+            response = await self._reply("GET", f"{url}/ready", self._headers, {})
+            said = orjson.loads(response.content)["reason"]
+        except (httpx.HTTPError, OSError) as error:
+            raise Waiting(
+                f"{url} cannot be reached ({str(error) or type(error).__name__})", cause="down"
+            ) from error
+        except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+            raise Unreadable(
+                f"{url}/ready: expected ready and reason, got {response.text[:200]!r}"
+            ) from error
+        return (None if response.is_success else str(said)), time.monotonic() - started
+
     async def _reply(self, method: str, url: str, headers: dict[str, str], options: Any) -> httpx.Response:
         """The whole reply; a file goes the long way, all else past what httpx merges and copies for each request."""
         if "files" in options:

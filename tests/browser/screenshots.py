@@ -49,12 +49,21 @@ def take(page: Page, name: str, path: str) -> None:
     print(f"{file}: {file.stat().st_size // 1000} KB")
 
 
+def wait_for_engines(page: Page, path: str) -> None:
+    """The stack has just begun, and the trainer loads its student."""
+    page.goto(path)
+    while page.locator(".engines .fine").count() < 4:
+        page.wait_for_timeout(3000)
+        page.reload()
+
+
 def take_all(browser: Browser, stack: Stack) -> None:
     headers = {"authorization": f"Bearer {stack.keys.api}"}
     run = httpx.get(f"{stack.url}/v1/runs", headers=headers, trust_env=False).json()["data"][0]["id"]
     with signed_in(browser, stack, LIST) as page:
         take(page, "runs", "/")
     with signed_in(browser, stack, TALL) as page:
+        wait_for_engines(page, f"/runs/{run}")
         take(page, "run", f"/runs/{run}")
     with signed_in(browser, stack, DESK) as page:
         take(page, "instructions", f"/runs/{run}/instructions")

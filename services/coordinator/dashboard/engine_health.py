@@ -47,10 +47,9 @@ class EngineHealth:
     async def _trainer(self) -> EngineState:
         """The trainer serves the student by itself, and says in `/ready` what is wrong."""
         url = self._services.urls["student"]
-        started = time.perf_counter()
-        await self._services.http.request("GET", f"{url}/ready")
-        latency_ms = round(1000 * (time.perf_counter() - started), 1)
-        return EngineState(**{**UNKNOWN, "base_url": url}, latency_ms=latency_ms)
+        lacks, seconds = await self._services.http.readiness(url)
+        known = {**UNKNOWN, "base_url": url}
+        return EngineState(**known, problem=lacks, latency_ms=round(1000 * seconds, 1))
 
 
 UNKNOWN = {"base_url": "", "model": "", "revision": None, "kind": "openai"}
