@@ -1,6 +1,9 @@
 """`comd demo` and `comd up`: the whole stack on this machine, until the demo's end, Ctrl-C or SIGTERM."""
 
+import shlex
+import shutil
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Annotated
@@ -59,14 +62,23 @@ def up(
         settings, announce=lambda name: console.print(f"  {name} is up at {settings.url(name)}")
     ) as stack:
         console.print(f"The stack is up. Logs: {settings.home / 'logs'}. Ctrl-C stops everything.")
-        console.print(where_to_look(stack.url), highlight=False, soft_wrap=True)
+        console.print(where_to_look(stack.url, settings.home), highlight=False, soft_wrap=True)
         while True:
             stack.check()
             time.sleep(0.5)
 
 
-def where_to_look(url: str) -> str:
-    return f"Dashboard: {url}/ - sign in with the key that `comd key show` prints."
+def where_to_look(url: str, home: Path) -> str:
+    """The dashboard's address, and what prints the key to it when it is typed in this folder."""
+    program = Path(sys.executable).with_name("comd")
+    named = "comd" if shutil.which("comd") == str(program) else shlex.quote(_from_here(program))
+    place = "" if home == Path("var").absolute() else f"COMD_HOME={shlex.quote(_from_here(home))} "
+    return f"Dashboard: {url}/   The key to sign in with: {place}{named} key show"
+
+
+def _from_here(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def stop_on_sigterm() -> None:

@@ -67,7 +67,7 @@ def _run(
                 time.sleep(0.1)
             go_on(client, run_id)
             console.print(f"The loop begins ({time.monotonic() - started:.0f} s after the start).")
-            console.print(where_to_look(stack.url), highlight=False, soft_wrap=True)
+            console.print(where_to_look(stack.url, folder.home), highlight=False, soft_wrap=True)
             run = watch_run(client, run_id, console, stack.check)
             if run.status not in {"finished", "exhausted"}:
                 raise ComdError(

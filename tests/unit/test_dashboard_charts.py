@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from services.coordinator.dashboard import wording
-from services.coordinator.dashboard.charts import BOTTOM, TOP, bars, lines, scale
+from services.coordinator.dashboard.charts import BOTTOM, TOP, bars, lines, scale, tick_text
 from services.coordinator.dashboard.loop_picture import loop
 
 
@@ -97,3 +97,10 @@ def test_small_sums_of_money_keep_their_digits() -> None:
         "0.0012 EUR",
         "12.50 EUR",
     ]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(0.0015, "1.5e-3"), (2e-05, "2e-5"), (0.05, "0.05"), (0.0, "0"), (30_000, "30K")]
+)
+def test_a_tick_has_room_beside_its_line(value: float, said: str) -> None:
+    assert tick_text(value, "number") == said

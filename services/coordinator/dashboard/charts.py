@@ -169,7 +169,10 @@ def tick_text(value: float, unit: str) -> str:
         return f"{100 * value:.0f} %"
     if value >= 1_000_000:
         return f"{value / 1_000_000:g}M"
-    return f"{value / 1000:g}K" if value >= 10_000 else f"{value:g}".replace("e-0", "e-")
+    if 0 < value < 0.01:  # learning rates: 1.5e-3 has room where 0.0015 has none
+        digits, power = f"{value:e}".split("e")
+        return f"{float(digits):g}e{int(power)}"
+    return f"{value / 1000:g}K" if value >= 10_000 else f"{value:g}"
 
 
 def _along(labels: Sequence[str], slot: float, height: float) -> list[Label]:
