@@ -22,6 +22,7 @@ SUBTITLE = (
 )
 NEXT_COMMANDS = (  # after `make demo`
     "make demo DEMO_FLAGS='--seed 1'      # another world, another student",
+    "COMD_HOME=runs/demo/stack make up UP_FLAGS='--config examples/demo_stack.toml'  # the dashboard with this run",
     "make up                              # the stack alone, for your own engines and data",
     ".venv/bin/comd --help                # import data, start, watch and pause runs",
     "README.md, 'Your own data and models' # what a run of your own needs",
