@@ -165,6 +165,21 @@ def test_the_page_shows_both_answers_by_pages_and_bears_hostile_texts(
     assert http.get("/compare").status_code == 200
 
 
+def test_what_flipped_is_counted_once_where_both_assessments_are_over(
+    http: httpx.Client, postgres_url: str
+) -> None:
+    sums, page = f"{AT}/sums?from=1&to=2", f"{AT}?from=1&to=2"
+    ids = judged(postgres_url)[:40]
+    assert ">40<" in http.get(sums).text  # the second is still assessing: it is counted again at each look
+    set_difficulty(postgres_url, 2, ids, 0.1)
+    assert ">40<" not in http.get(sums).text
+    change(postgres_url, "UPDATE iterations SET phase = 'complete'")
+    http.get(sums)
+    set_difficulty(postgres_url, 2, ids, 0.9)  # as nothing does any more: it shows that nobody looks
+    assert ">40<" not in http.get(sums).text
+    assert "No instruction flipped." in http.get(page).text
+
+
 @pytest.mark.parametrize(
     ("path", "status"),
     [

@@ -4,14 +4,19 @@ In: a run's iterations. Out: sums of verdicts and rejections by iteration. At th
 """
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.coordinator.repositories import reports
+from services.coordinator.repositories import flips, reports
+from services.coordinator.repositories.flips import Kind, Pair
 from shared.types import JsonObject
 
-KEPT = 512  # iterations
+KEPT = 512  # iterations, and pairs of them
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,22 @@ class Findings:
 
     def __init__(self) -> None:
         self._over: OrderedDict[tuple[str, int], Found] = OrderedDict()
+        self._changes: OrderedDict[Pair, JsonObject] = OrderedDict()
+
+    async def changes(self, c: AsyncConnection, pair: Pair, rows: Sequence[JsonObject]) -> JsonObject:
+        """How many instructions flipped between two assessments, those of the iterations `rows`."""
+        if known := self._changes.get(pair):
+            return known
+        counts = await flips.counts(c, pair)
+        if all(row["phase"] == "complete" for row in rows):
+            _keep(self._changes, pair, counts)
+        return counts
+
+    def never_flipped(self, pair: Pair, kind: Kind | None) -> bool:
+        """Whether it is known, without a look, that no instruction did; one look takes most of a second."""
+        known = self._changes.get(pair)
+        kinds = [kind] if kind else ["learnt", "forgotten"]
+        return known is not None and not any(known[one] for one in kinds)
 
     async def of_run(self, c: AsyncConnection, run: JsonObject, rows: list[JsonObject]) -> dict[int, Found]:
         """By iteration, those with verdicts only."""
@@ -43,7 +64,11 @@ class Findings:
         rejected = await reports.rejections(c, *key)
         found = Found(sums.get(row["number"]), rejected.get(row["number"], {}))
         if row["phase"] == "complete":  # nothing is written to it any more
-            self._over[key] = found
-            if len(self._over) > KEPT:
-                self._over.popitem(last=False)
+            _keep(self._over, key, found)
         return found
+
+
+def _keep(known: OrderedDict[Key, Value], key: Key, value: Value) -> None:
+    known[key] = value
+    if len(known) > KEPT:
+        known.popitem(last=False)

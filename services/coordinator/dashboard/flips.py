@@ -82,7 +82,9 @@ def router(pages: Pages, desk: Desk) -> APIRouter:
                 run = await run_of(c, run_id)
                 return pages.answer("flips_none.html", request, run=run, other=other)
             pair = await sides.pair(c)
-            rows = await flips.page(c, pair, chosen, int(after or -1), AT_ONCE + 1)
+            rows = []
+            if not known.never_flipped(pair, chosen):
+                rows = await flips.page(c, pair, chosen, int(after or -1), AT_ONCE + 1)
             cards = await with_answers(c, pair, rows[:AT_ONCE], browsing.SHOWN_CHARS + 1)
         more = sides.query(kind=kind, after=str(rows[AT_ONCE - 1]["id"])) if len(rows) > AT_ONCE else None
         return pages.answer(
@@ -111,11 +113,12 @@ def router(pages: Pages, desk: Desk) -> APIRouter:
             sides = await _sides(c, run_id, before, to, other)
             if sides is None:
                 raise NotFound("there are no two assessments to compare yet")
-            counts = await flips.counts(c, await sides.pair(c))
-            found = [
-                await known.of_iteration(c, run, await _row(c, run, number))
+            both = [
+                (run, await _row(c, run, number))
                 for run, number in ((sides.run, sides.before), (sides.other, sides.after))
             ]
+            counts = await known.changes(c, await sides.pair(c), [row for _, row in both])
+            found = [await known.of_iteration(c, run, row) for run, row in both]
         charts = distributions(sides.names, (found[0].sums, found[1].sums))
         return pages.answer("flips_sums.html", request, sides=sides, counts=counts, charts=charts)
 

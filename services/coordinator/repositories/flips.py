@@ -75,7 +75,7 @@ async def page(c: AsyncConnection, pair: Pair, kind: Kind | None, after: int, li
     """
     ids = await _flipped(c, near, pair, kind, after, limit)
     if len(ids) < limit:
-        await join_by_hashing(c)
+        await join_by_hashing(c)  # and then sorted: read in the order of ids it takes four times as long
         ids = await _flipped(c, "verdicts", pair, kind, after, limit)
         await execute(c, "SET LOCAL enable_nestloop = on")  # for the few rows that are read next
     return await _with_texts(c, pair, ids)
@@ -88,10 +88,11 @@ async def _flipped(
     rows = await fetch(
         c,
         f"""
-        SELECT a.instruction_id AS id FROM {source} {BOTH}
-        WHERE a.run_id = :before_run AND a.iteration = :before_iteration AND {FLIPPED[kind]}
-            AND a.instruction_id > :after AND b.instruction_id > :after
-        ORDER BY a.instruction_id LIMIT :limit
+        WITH flipped AS MATERIALIZED (
+            SELECT a.instruction_id AS id FROM {source} {BOTH}
+            WHERE a.run_id = :before_run AND a.iteration = :before_iteration AND {FLIPPED[kind]}
+                AND a.instruction_id > :after AND b.instruction_id > :after
+        ) SELECT id FROM flipped ORDER BY id LIMIT :limit
         """,
         after=after,
         limit=limit,
