@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -165,7 +166,7 @@ async def test_ctrl_c_leaves_the_run_alone(place: Town) -> None:
 async def test_bash_completes_names_from_the_coordinator(place: Town, tmp_path: Path) -> None:
     await place.register()
     await place.post("/v1/runs", {"name": "meadow", "dataset": "world"})
-    (tmp_path / "comd").write_text(f'#!/bin/sh\nexec {sys.executable} -m comd "$@"\n')
+    (tmp_path / "comd").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m comd "$@"\n')
     (tmp_path / "comd").chmod(0o755)
     script = (
         'eval "$(comd --show-completion bash)"; COMP_WORDS=({words}); COMP_CWORD={at}; '

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -84,7 +85,7 @@ def test_a_toml_file_that_cannot_be_read_is_told_with_its_line(tmp_path: Path, c
 
 
 def test_a_reader_who_has_enough_brings_no_traceback() -> None:
-    words = f"{sys.executable} -m comd key show --json | true"
+    words = f"{shlex.quote(sys.executable)} -m comd key show --json | true"
     done = subprocess.run(
         words,
         shell=True,
