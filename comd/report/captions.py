@@ -3,22 +3,19 @@
 Out: one self-contained HTML file: counts, the frequency curve before and after, phrases, refusals, examples.
 """
 
-import base64
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
-from PIL import Image
 
 from comd.report.line_chart import Axis, line_chart
+from comd.report.thumbnails import thumbnail
 
 Facts = Mapping[str, Any]
 
 TITLE = "Caption selection"
-THUMBNAIL = (360, 240)
 COUNTS = {
     "pairs_read": "pairs read",
     "refused": "refused",
@@ -76,11 +73,6 @@ def _thumbnail(images: Path | None, name: str) -> str | None:
     if images is None:
         return None
     try:
-        with Image.open(images / name) as picture:
-            small = picture.convert("RGB")
-    except (OSError, ValueError, Image.DecompressionBombError):
+        return thumbnail((images / name).read_bytes())
+    except (OSError, ValueError):  # no such file, or no such name
         return None
-    small.thumbnail(THUMBNAIL)
-    file = io.BytesIO()
-    small.save(file, "JPEG", quality=80)
-    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"

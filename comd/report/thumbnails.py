@@ -12,9 +12,12 @@ LARGEST = (480, 360)
 
 
 def data_url(data: bytes) -> str | None:
-    """None where the bytes cannot be shown."""
-    if len(data) <= AS_IT_IS:
-        return _url(media_type(data), data)
+    """Of a picture of the image store; None where the bytes cannot be shown."""
+    return _url(media_type(data), data) if len(data) <= AS_IT_IS else thumbnail(data)
+
+
+def thumbnail(data: bytes) -> str | None:
+    """Of a file of any kind; None where it is no picture."""
     try:
         with Image.open(io.BytesIO(data)) as picture:
             small = picture.convert("RGB")

@@ -1,6 +1,6 @@
-"""Tiny parts of students, and students made from them, each made once a session when first asked for."""
+"""Tiny parts of students, and students made from them, each made once a session; a town for the command line."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -8,6 +8,7 @@ import pytest
 from comd.engine.model import LoadedModel, load
 from comd.student import Plan, make
 from tests import tiny_parts
+from tests.doubles.town import KEYS, Town, town
 
 
 @pytest.fixture(scope="session")
@@ -41,3 +42,15 @@ def student(
         return made[name]
 
     return loaded
+
+
+@pytest.fixture
+async def commanded(
+    tmp_path: Path, postgres_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Town]:
+    """A town that the command line finds by its environment."""
+    async with town(tmp_path, postgres_url, redis_url) as place:
+        monkeypatch.setenv("COMD_URL", str(place.http.base_url))
+        monkeypatch.setenv("COMD_API_KEY", KEYS.api)
+        monkeypatch.setenv("COMD_INTERNAL_KEY", KEYS.internal)
+        yield place

@@ -7,30 +7,17 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from typer.testing import CliRunner
 
 from comd.cli import app
 from comd.commands.exits import Exit
-from tests.doubles.town import KEYS, Town, town
+from tests.doubles.town import KEYS, Town
 
 COMD = [sys.executable, "-m", "comd"]
 PATIENCE_S = 60
-
-
-@pytest.fixture
-async def place(
-    tmp_path: Path, postgres_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Town]:
-    async with town(tmp_path, postgres_url, redis_url) as place:
-        monkeypatch.setenv("COMD_URL", str(place.http.base_url))
-        monkeypatch.setenv("COMD_API_KEY", KEYS.api)
-        monkeypatch.setenv("COMD_INTERNAL_KEY", KEYS.internal)
-        yield place
 
 
 async def comd(*words: str) -> str:
@@ -52,8 +39,8 @@ async def process(*words: str, **env: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-async def test_everything_that_can_be_looked_at(place: Town, tmp_path: Path) -> None:
-    await place.register()
+async def test_everything_that_can_be_looked_at(commanded: Town, tmp_path: Path) -> None:
+    await commanded.register()
     made = await data("run", "create", "first", "--dataset", "world", "--set", "trainings=3")
     assert (made["status"], made["config"]["trainings"]) == ("created", 3)
     lines = (await comd("run", "start", "first", "--watch", "--json")).splitlines()
@@ -93,12 +80,12 @@ async def test_everything_that_can_be_looked_at(place: Town, tmp_path: Path) -> 
     assert "world: 12 instructions" in await comd("data", "list")
     assert {entry["action"] for entry in await data("log")} >= {"created", "phase_moved"}
     assert made["id"] in await comd("log")
-    assert await comd("open", "first", "--print") == f"{place.http.base_url}/runs/{made['id']}\n"
+    assert await comd("open", "first", "--print") == f"{commanded.http.base_url}/runs/{made['id']}\n"
     assert KEYS.api not in await comd("open", "--print")
 
 
-async def test_a_run_is_changed_from_the_command_line(place: Town, tmp_path: Path) -> None:
-    await place.register()
+async def test_a_run_is_changed_from_the_command_line(commanded: Town, tmp_path: Path) -> None:
+    await commanded.register()
     await comd("run", "create", "mine", "--dataset", "world")
     assert "costs 3 / 15 a million tokens" in await comd(
         "run", "price", "mine", "teacher", "--prompt", "3", "--completion", "15"
@@ -108,9 +95,9 @@ async def test_a_run_is_changed_from_the_command_line(place: Town, tmp_path: Pat
     assert (await data("run", "budget", "mine", "--no-limit"))["usage"]["limit"] is None
     assert (await data("run", "price", "mine", "teacher", "--free"))["config"]["teacher"]["price"] is None
 
-    words = ("--url", place.engine_url, "--model", "scripted", "--kind", "scripted")
+    words = ("--url", commanded.engine_url, "--model", "scripted", "--kind", "scripted")
     assert len((await comd("run", "swap", "mine", "teacher", "assessor", *words)).splitlines()) == 2
-    spec = f'base_url = "{place.engine_url}"\nmodel = "scripted-student"\nkind = "scripted"\n'
+    spec = f'base_url = "{commanded.engine_url}"\nmodel = "scripted-student"\nkind = "scripted"\n'
     (tmp_path / "engines.toml").write_text(f"[teacher]\n{spec}[augmentor]\n{spec}")
     engines = (await data("run", "swap", "mine", "--engines", str(tmp_path / "engines.toml")))["engines"]
     assert {role: engine["model"] for role, engine in engines.items()} == {
@@ -120,9 +107,9 @@ async def test_a_run_is_changed_from_the_command_line(place: Town, tmp_path: Pat
     }
 
 
-async def test_what_cannot_be_done_ends_with_its_status_and_one_sentence(place: Town) -> None:
-    run_id = await place.begin(trainings=1)
-    await place.wait_for_end(run_id)
+async def test_what_cannot_be_done_ends_with_its_status_and_one_sentence(commanded: Town) -> None:
+    run_id = await commanded.begin(trainings=1)
+    await commanded.wait_for_end(run_id)
     status, out, err = await process("run", "show", "rum")
     assert (status, out) == (Exit.NOT_FOUND, "")
     assert (
@@ -145,9 +132,9 @@ async def test_what_cannot_be_done_ends_with_its_status_and_one_sentence(place: 
     )
 
 
-async def test_ctrl_c_leaves_the_run_alone(place: Town) -> None:
-    await place.register()
-    await place.http.post("/v1/runs", json={"name": "idle", "dataset": "world"})
+async def test_ctrl_c_leaves_the_run_alone(commanded: Town) -> None:
+    await commanded.register()
+    await commanded.http.post("/v1/runs", json={"name": "idle", "dataset": "world"})
     watching = await asyncio.to_thread(
         subprocess.Popen,
         [*COMD, "run", "watch", "idle"],
@@ -163,9 +150,9 @@ async def test_ctrl_c_leaves_the_run_alone(place: Town) -> None:
     assert err == "the run goes on; `comd run watch` shows it again\ncomd: stopped\n"
 
 
-async def test_bash_completes_names_from_the_coordinator(place: Town, tmp_path: Path) -> None:
-    await place.register()
-    await place.post("/v1/runs", {"name": "meadow", "dataset": "world"})
+async def test_bash_completes_names_from_the_coordinator(commanded: Town, tmp_path: Path) -> None:
+    await commanded.register()
+    await commanded.post("/v1/runs", {"name": "meadow", "dataset": "world"})
     (tmp_path / "comd").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m comd "$@"\n')
     (tmp_path / "comd").chmod(0o755)
     script = (

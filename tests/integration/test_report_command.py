@@ -3,28 +3,15 @@
 import asyncio
 import csv
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
-import pytest
 from typer.testing import CliRunner
 
 from comd.cli import app
-from tests.doubles.town import KEYS, Town, town
+from tests.doubles.town import Town
 from tests.run_reports import HOSTILE
-
-
-@pytest.fixture
-async def place(
-    tmp_path: Path, postgres_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Town]:
-    async with town(tmp_path, postgres_url, redis_url) as place:
-        monkeypatch.setenv("COMD_URL", str(place.http.base_url))
-        monkeypatch.setenv("COMD_API_KEY", KEYS.api)
-        monkeypatch.setenv("COMD_INTERNAL_KEY", KEYS.internal)
-        yield place
 
 
 async def comd(*words: str) -> str:
@@ -38,18 +25,18 @@ def table(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def spoil(place: Town) -> None:
+def spoil(commanded: Town) -> None:
     """Every text of the run is hostile."""
-    with psycopg.connect(place.settings.database_url) as connection:
+    with psycopg.connect(commanded.settings.database_url) as connection:
         for statement in ("UPDATE answers SET text = %s", "UPDATE candidates SET text = %s"):
             connection.execute(statement, [HOSTILE])
 
 
-async def test_a_run_is_told_drawn_and_tabled(place: Town, tmp_path: Path) -> None:
-    run_id = await place.begin(trainings=2, evaluation={"dataset": "heldout"})
-    assert (await place.wait_for_end(run_id))["status"] == "finished"
-    spoil(place)
-    found: Any = await place.get(f"/v1/runs/{run_id}/report")
+async def test_a_run_is_told_drawn_and_tabled(commanded: Town, tmp_path: Path) -> None:
+    run_id = await commanded.begin(trainings=2, evaluation={"dataset": "heldout"})
+    assert (await commanded.wait_for_end(run_id))["status"] == "finished"
+    spoil(commanded)
+    found: Any = await commanded.get(f"/v1/runs/{run_id}/report")
     said = json.loads(await comd("report", "run", "--out", str(tmp_path / "out"), "--json"))
     assert said["run"] == run_id
     assert all(Path(path).stat().st_size for path in said["files"])
@@ -69,7 +56,7 @@ async def test_a_run_is_told_drawn_and_tabled(place: Town, tmp_path: Path) -> No
     }
     assert attempts.pop("accepted") == first["accepted"]
     assert sum(attempts.values()) == first["rejected"]
-    curve: Any = (await place.get(f"/v1/runs/{run_id}/iterations/2/curve"))["data"]
+    curve: Any = (await commanded.get(f"/v1/runs/{run_id}/iterations/2/curve"))["data"]
     drawn = [row for row in table(tmp_path / "out" / "figures" / "training.csv") if row["iteration"] == "2"]
     assert [row["loss"] for row in drawn] == [str(point["loss"]) for point in curve]
     assert curve
@@ -80,9 +67,9 @@ async def test_a_run_is_told_drawn_and_tabled(place: Town, tmp_path: Path) -> No
     assert len(table(tmp_path / "out" / "tables" / "iterations.csv")) == len(found["iterations"])
 
 
-async def test_a_run_that_has_not_begun_has_a_report(place: Town, tmp_path: Path) -> None:
-    await place.register()
-    await place.post("/v1/runs", {"name": "fresh", "dataset": "world", "config": {}})
+async def test_a_run_that_has_not_begun_has_a_report(commanded: Town, tmp_path: Path) -> None:
+    await commanded.register()
+    await commanded.post("/v1/runs", {"name": "fresh", "dataset": "world", "config": {}})
     said = await comd("report", "fresh", "--out", str(tmp_path / "out"))
     assert f"{tmp_path / 'out' / 'report.html'}: the page" in said
     assert "It has not begun" in (tmp_path / "out" / "report.html").read_text()

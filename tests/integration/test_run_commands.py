@@ -2,26 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 
-import pytest
 from typer.testing import CliRunner
 
 from comd.commands import runs
 from comd.commands.exits import Exit
-from tests.doubles.town import KEYS, Town, town
-
-
-@pytest.fixture
-async def place(
-    tmp_path: Path, postgres_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Town]:
-    async with town(tmp_path, postgres_url, redis_url) as place:
-        monkeypatch.setenv("COMD_URL", str(place.http.base_url))
-        monkeypatch.setenv("COMD_API_KEY", KEYS.api)
-        monkeypatch.setenv("COMD_INTERNAL_KEY", KEYS.internal)
-        yield place
+from tests.doubles.town import Town
 
 
 async def comd(*words: str, status: Exit = Exit.DONE) -> str:
@@ -31,9 +17,9 @@ async def comd(*words: str, status: Exit = Exit.DONE) -> str:
     return str(result.output)
 
 
-async def test_a_question_is_seen_and_answered_on_the_command_line(place: Town) -> None:
-    await place.set_faults({"kind": "garbage", "rate": 0.3, "role": "teacher"})
-    run_id = await place.begin(trainings=2, evaluation={"dataset": "heldout"})
+async def test_a_question_is_seen_and_answered_on_the_command_line(commanded: Town) -> None:
+    await commanded.set_faults({"kind": "garbage", "rate": 0.3, "role": "teacher"})
+    run_id = await commanded.begin(trainings=2, evaluation={"dataset": "heldout"})
     watched = " ".join((await comd("watch", "run", status=Exit.PAUSED)).split())
     assert "Run run is paused: iteration 1, teaching:" in watched
     assert "`comd run retry run`, or go on without them with `comd run resume run`" in watched
@@ -43,9 +29,9 @@ async def test_a_question_is_seen_and_answered_on_the_command_line(place: Town) 
     assert f"iteration 1, teaching: {len(listed)} failed calls" in said
     assert f"{len(listed)} of 12 failed in teaching: " in await comd("show", "run")
 
-    await place.set_faults()
+    await commanded.set_faults()
     assert await comd("retry", "run") == "run run is running\n"
-    await place.wait_for_end(run_id)
+    await commanded.wait_for_end(run_id)
     assert await comd("failures", "run") == "nothing failed\n"
     told = await comd("log", "run")
     entries = json.loads(await comd("log", "run", "--json"))
