@@ -31,7 +31,9 @@ def ten_free_ports() -> int:
 def serving(app: Any) -> Iterator[str]:
     """The app's URL while it is being served."""
     port = free_port()
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, ws="none"))
+    # not uvloop's: its objects are not for the garbage collector of another thread
+    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, ws="none", loop="asyncio")
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     ends = time.monotonic() + 20
