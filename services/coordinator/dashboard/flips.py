@@ -64,7 +64,12 @@ class Sides:
 def router(pages: Pages, desk: Desk) -> APIRouter:
     routes = APIRouter(prefix="/runs", include_in_schema=False, route_class=pages.route_class())
     known = Findings()
+    _add_page(routes, pages, desk, known)
+    _add_sums(routes, pages, desk, known)
+    return routes
 
+
+def _add_page(routes: APIRouter, pages: Pages, desk: Desk, known: Findings) -> None:
     @routes.get("/{run_id}/compare")
     async def page(
         run_id: str,
@@ -100,6 +105,10 @@ def router(pages: Pages, desk: Desk) -> APIRouter:
             first_page=f"?{sides.query(kind=kind)}" if after else None,
         )
 
+
+def _add_sums(routes: APIRouter, pages: Pages, desk: Desk, known: Findings) -> None:
+    """What the page asks for by itself: it takes a look at every verdict of both."""
+
     @routes.get("/{run_id}/compare/sums")
     async def sums(
         run_id: str,
@@ -108,7 +117,6 @@ def router(pages: Pages, desk: Desk) -> APIRouter:
         to: Number = "",
         other: Run = "",
     ) -> Response:
-        """What the page asks for by itself: it takes a look at every verdict of both."""
         async with desk.engine.connect() as c:
             sides = await _sides(c, run_id, before, to, other)
             if sides is None:
@@ -121,8 +129,6 @@ def router(pages: Pages, desk: Desk) -> APIRouter:
             found = [await known.of_iteration(c, run, row) for run, row in both]
         charts = distributions(sides.names, (found[0].sums, found[1].sums))
         return pages.answer("flips_sums.html", request, sides=sides, counts=counts, charts=charts)
-
-    return routes
 
 
 def _kind(asked: str) -> Kind | None:
