@@ -96,6 +96,7 @@ def _draw_lines(panel: Panel, axes: Any) -> None:
             linewidth=2.0 if main else 0.9,
             marker=MARKERS[index % len(MARKERS)] if panel.at else None,
             zorder=3 if main else 2,
+            clip_on=False,  # a marker at 1.0 is whole
         )
     if panel.at:
         axes.set_xticks(list(panel.at), [f"{at:g}" for at in panel.at])
