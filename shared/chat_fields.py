@@ -57,14 +57,26 @@ SAMPLING_OF_VLLM = frozenset(
         "top_k",
     }
 )
+PROMPT_OF_VLLM = frozenset(  # an answer's beginning given, and how likely the prompt's tokens are
+    {"add_generation_prompt", "continue_final_message", "prompt_logprobs"}
+)
+OF_VLLM = SAMPLING_OF_VLLM | PROMPT_OF_VLLM
 
 
 def check_fields(body: JsonObject, kind: EngineKind) -> None:
     """BadRequest that names a field which is not passed on to engines of this kind."""
-    known = OPENAI | SAMPLING_OF_VLLM if kind == "vllm" else OPENAI
+    known = OPENAI | OF_VLLM if kind == "vllm" else OPENAI
     if unknown := sorted(body.keys() - known):
-        where = "" if kind == "vllm" or unknown[0] not in SAMPLING_OF_VLLM else " (kind vllm alone takes it)"
+        where = "" if kind == "vllm" or unknown[0] not in OF_VLLM else " (kind vllm alone takes it)"
         raise BadRequest(
             f"{unknown[0]}: expected a field of OpenAI's chat completions{where}; leave it out",
             param=unknown[0],
         )
+
+
+def without_idle_top_p(body: JsonObject) -> JsonObject:
+    """The body without a `top_p` that says nothing: at temperature 0 the likeliest token is taken.
+
+    Some clients send 0 there, which vLLM refuses.
+    """
+    return {name: value for name, value in body.items() if name != "top_p" or body.get("temperature") != 0}

@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError
 
 from shared import engine
 from shared.errors import ComdError, NotFound, Unprocessable
+from shared.headers import ENGINE_HEADER
 from shared.identity import engine_revision
 from shared.images import ImageStore
 from shared.messages import messages_for_engine
@@ -23,7 +24,6 @@ from shared.settings import ProcessSettings, default_image_store, explain
 from shared.types import EngineSpec, EngineState, JsonObject, Role, RoleIdentity, Sampling, Usage
 from shared.usage import usage_of
 
-ENGINE_HEADER = "x-comd-engine"
 REVISION_KEPT_S = 30.0
 
 

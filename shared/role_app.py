@@ -10,14 +10,13 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from shared import engine
-from shared.chat_fields import check_fields
+from shared.chat_fields import check_fields, without_idle_top_p
 from shared.errors import BadRequest, ComdError
+from shared.headers import ENGINE_SECONDS_HEADER
 from shared.keys import Keys
 from shared.role import RoleService
 from shared.service import Readiness, create_app
 from shared.types import EngineSpec, EngineState, JsonObject, RoleIdentity
-
-ENGINE_SECONDS_HEADER = "x-comd-engine-seconds"  # without the wait in our line
 
 ChatRoute = Callable[[Request], Awaitable[Response]]
 
@@ -60,19 +59,21 @@ def create_role_app(service: RoleService, keys: Keys, chat: ChatRoute | None = N
     return app
 
 
-async def pass_through(service: RoleService, request: Request, system: str | None = None) -> Response:
-    """The caller's chat request to the role's engine, with the role's system prompt and temperature as defaults."""
+async def pass_through(
+    service: RoleService, request: Request, system: str | None = None, *, is_plain: bool = False
+) -> Response:
+    """The caller's chat request to the role's engine, with the role's system prompt and temperature as defaults.
+
+    `is_plain`: without them, so that the engine answers as it does to anybody.
+    """
     body = await _chat_body(request)
     with service.admitted(request) as spec:
         check_fields(body, spec.kind)
         messages = body["messages"]
-        if system is not None and messages[0].get("role") != "system":
+        if system is not None and not is_plain and messages[0].get("role") != "system":
             messages = [{"role": "system", "content": system}, *messages]
-        asked = {
-            "temperature": service.settings.sampling.temperature,
-            **body,
-            "messages": await service.ready(messages, spec),
-        }
+        defaults = {} if is_plain else {"temperature": service.settings.sampling.temperature}
+        asked = {**defaults, **body, "messages": await service.ready(messages, spec)}
         return await (_streamed(service, spec, asked) if body.get("stream") else _whole(service, spec, asked))
 
 
@@ -116,4 +117,4 @@ async def _chat_body(request: Request) -> JsonObject:
         raise BadRequest("expected an object with a list of messages that is not empty")
     if not all(isinstance(message, dict) for message in body["messages"]):
         raise BadRequest("messages: expected objects with role and content")
-    return body
+    return without_idle_top_p(body)

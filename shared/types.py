@@ -3,9 +3,10 @@
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-Role = Literal["teacher", "assessor", "augmentor", "student"]
+LoopRole = Literal["teacher", "assessor", "augmentor", "student"]
+Role = Literal[LoopRole, "tested"]  # "tested": whom an evaluation measures
 EngineKind = Literal["openai", "vllm", "scripted"]
 Order = Literal["teacher_first", "student_first"]
 Score = float  # from 1 to 10
@@ -115,11 +116,20 @@ class Asked(Wire):
 
 
 class AssessmentRequest(Asked):
+    """`context`: what is known of the picture in words, for a judge that is not shown it."""
+
     image: PictureName | None
+    context: str | None = Field(None, description="in the place of the picture: image is null")
     instruction: str
     teacher_answer: str
     student_answer: str
     seed: Number64
+
+    @model_validator(mode="after")
+    def _one_of_the_two(self) -> "AssessmentRequest":
+        if self.context is not None and self.image is not None:
+            raise ValueError("expected image or context, got both; the judge sees one of them")
+        return self
 
 
 class JudgeRun(Wire):

@@ -113,7 +113,8 @@ def _head(kind: str, model: str) -> JsonObject:
 def _completion(asked: ChatRequest, answer: Answer) -> JsonObject:
     message = {"role": "assistant", "content": answer.text}
     choice = {"index": 0, "message": message, "finish_reason": answer.finish_reason, "logprobs": None}
-    return {**_head("chat.completion", asked.model), "choices": [choice], "usage": usage(answer)}
+    made = {**_head("chat.completion", asked.model), "choices": [choice], "usage": usage(answer)}
+    return made | ({"prompt_logprobs": answer.prompt_logprobs} if asked.prompt_logprobs else {})
 
 
 async def _stream(batcher: Batcher, asked: ChatRequest) -> AsyncIterator[bytes]:

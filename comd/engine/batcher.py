@@ -16,11 +16,13 @@ from prometheus_client import Histogram
 
 from comd.engine import model as engine_model
 from comd.engine.generate import generate
+from comd.engine.likelihood import prompt_logprobs
 from comd.engine.model import LoadedModel, Row
 from comd.engine.request import ChatRequest
 from shared import logs
 from shared.errors import ComdError, Conflict, EngineUnavailable
 from shared.images import ImageStore
+from shared.types import JsonObject
 
 log = logs.get(__name__)
 batch_rows = Histogram("comd_engine_batch_rows", "Rows in a batch", buckets=[1, 2, 4, 8, 16, 32, 64, 128])
@@ -32,6 +34,7 @@ class Answer:
     finish_reason: str
     prompt_tokens: int
     completion_tokens: int
+    prompt_logprobs: list[JsonObject | None] | None = None  # where they were asked for
 
 
 @dataclass
@@ -121,13 +124,17 @@ class Batcher:
         batch_rows.observe(len(ready))
         try:
             generate(self.loaded, [row for _, row in ready])
+            scored = [
+                prompt_logprobs(self.loaded, row) if asked.request.prompt_logprobs else None
+                for asked, row in ready
+            ]
         except Exception as error:
             log.error("batch_failed", rows=len(ready), exc_info=error)
             for asked, _ in ready:
                 asked.future.set_exception(error)
             return
-        for asked, row in ready:
-            answer = Answer(row.text, row.finish_reason, len(row.prompt), len(row.tokens))
+        for (asked, row), logprobs in zip(ready, scored, strict=True):
+            answer = Answer(row.text, row.finish_reason, len(row.prompt), len(row.tokens), logprobs)
             asked.future.set_result(answer)
 
     def _row(self, asked: Asked) -> Row:
@@ -140,7 +147,7 @@ class Batcher:
             )
         pictures = [loaded.pictures.get(url) for url in request.dialogue.image_urls]
         row = Row(
-            prompt=loaded.renderer.prompt(request.dialogue.messages, pictures),
+            prompt=loaded.renderer.prompt(request.dialogue.messages, pictures, request.ending),
             pictures=pictures,
             max_tokens=request.max_tokens,
             temperature=request.temperature,

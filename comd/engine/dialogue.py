@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, Literal
 
 from transformers.utils.chat_template_utils import render_jinja_template
 
@@ -15,6 +15,7 @@ from comd.engine.spans import Span, answer_spans, token_spans
 from shared.errors import BadRequest
 from shared.types import JsonObject
 
+Ending = Literal["asking", "open", "closed"]  # how a prompt ends; see Renderer.prompt
 ROLES = {"system", "user", "assistant"}
 BLOCK = re.compile(r"\{%-?\s*generation\b")
 
@@ -105,10 +106,21 @@ class Renderer:
         """`text` without control tokens: one that a person or a model wrote is broken by a space."""
         return self._special.sub(lambda match: f"{match[0][0]} {match[0][1:]}", text)
 
-    def prompt(self, messages: Sequence[JsonObject], pictures: Sequence[Picture]) -> list[int]:
-        """Token ids up to where the assistant's next answer begins."""
-        texts, _ = self._rendered(messages, add_generation_prompt=True)
-        text, _ = self._expanded(texts, pictures)
+    def prompt(
+        self, messages: Sequence[JsonObject], pictures: Sequence[Picture], ending: Ending = "asking"
+    ) -> list[int]:
+        """Token ids up to where the assistant's next answer begins.
+
+        "open": up to the end of the last message's text, which goes on, so without what the template writes behind
+        it. "closed": as the template ends a dialogue. BadRequest where it shows a message otherwise than it is.
+        """
+        try:
+            text, _ = self._rendered(
+                messages, add_generation_prompt=ending == "asking", continue_final_message=ending == "open"
+            )
+        except ValueError as error:
+            raise BadRequest(f"continue_final_message: {error}") from error
+        text, _ = self._expanded(text, pictures)
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def dialogue(self, messages: Sequence[JsonObject], pictures: Sequence[Picture]) -> Rendered:

@@ -34,7 +34,7 @@ def decode(loaded: LoadedModel, rows: Sequence[Row]) -> None:
     ids, mask = _padded(loaded, rows)  # (B, T)
     sampling = SeededSampling([row.seed for row in rows], [row.temperature for row in rows])
     cache = DynamicCache(config=loaded.model.config.get_text_config())
-    inputs: dict[str, Any] = _inputs(loaded, rows, ids)
+    inputs: dict[str, Any] = model_inputs(loaded, rows, ids)
     positions = (mask.cumsum(1) - 1).clamp(min=0)
     going, step = list(rows), 0
     while going:
@@ -81,7 +81,7 @@ def decode_by_transformers(loaded: LoadedModel, rows: Sequence[Row]) -> None:
     loaded.model.generate(
         input_ids=ids,
         attention_mask=mask,
-        **_inputs(loaded, rows, ids),
+        **model_inputs(loaded, rows, ids),
         generation_config=GenerationConfig(
             do_sample=False,
             max_new_tokens=max(row.max_tokens for row in rows),
@@ -129,7 +129,7 @@ def _padded(loaded: LoadedModel, rows: Sequence[Row]) -> tuple[torch.Tensor, tor
     return ids, mask
 
 
-def _inputs(loaded: LoadedModel, rows: Sequence[Row], ids: torch.Tensor) -> dict[str, torch.Tensor]:
+def model_inputs(loaded: LoadedModel, rows: Sequence[Row], ids: torch.Tensor) -> dict[str, torch.Tensor]:
     """What the model takes beside the ids: pictures, and which of the ids stand for them."""
     inputs = stack([picture for row in rows for picture in row.pictures])
     dtype = loaded.model.dtype

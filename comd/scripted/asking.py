@@ -15,6 +15,7 @@ from comd.scripted.errors import ApiError
 from comd.scripted.judging import fenced_parts
 from comd.scripted.sight import scene_of
 from comd.world.scene import Scene, layout_key
+from shared.chat_fields import OPENAI
 
 Role = Literal["teacher", "judge", "augmentor", "student", "plain"]
 ROLES: tuple[Role, ...] = ("teacher", "judge", "augmentor", "student", "plain")
@@ -61,6 +62,8 @@ def read(body: Any) -> Asking:
     """Understands a request body; ApiError where it is not one, or names a model that is not served."""
     if not isinstance(body, dict) or not isinstance(body.get("messages"), list) or not body["messages"]:
         raise ApiError(400, "the body must be a JSON object with a list of messages", "invalid_request")
+    if unknown := sorted(body.keys() - OPENAI):  # refused as OpenAI's API does
+        raise ApiError(400, f"Unrecognized request argument supplied: {unknown[0]}", "unknown_parameter")
     model = body.get("model")
     if model not in MODELS:
         message = f"The model {model!r} does not exist; this scripted engine serves {', '.join(MODELS)}"

@@ -12,7 +12,8 @@ from comd.world.grammar import NOTHING, NUMBER_WORDS, Query, answer, caption, no
 from comd.world.scene import COLOURS, PLACES, SHAPES, Scene
 
 _FENCE = re.compile(
-    r"\[(question|answer 1|answer 2) ([^\],\n]*)\]\n(.*?)\n?\[end of \1 \2(?:, [^\]\n]*)?\]", re.DOTALL
+    r"\[(context|question|answer 1|answer 2) ([^\],\n]*)\]\n(.*?)\n?\[end of \1 \2(?:, [^\]\n]*)?\]",
+    re.DOTALL,
 )
 _VOCABULARY = {
     "colour": COLOURS,
@@ -27,7 +28,7 @@ _FIRST_PLACE_BONUS_RATE = 0.15
 
 
 def fenced_parts(text: str) -> dict[str, str]:
-    """The question and the answers by label. A label's first fence counts: what is inside it is only text."""
+    """Context, question and answers by label. A label's first fence counts: what is inside it is only text."""
     parts: dict[str, str] = {}
     for label, _, inside in _FENCE.findall(text):
         parts.setdefault(label, inside)

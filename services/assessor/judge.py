@@ -14,7 +14,7 @@ from shared.errors import EngineReplyError
 from shared.identity import request_seed
 from shared.messages import system_message, user_message
 from shared.plain_text import check_text
-from shared.reply_form import ReplyForm, UnreadableReply, reply_form
+from shared.reply_form import ReplyForm, UnreadableReply, reply_form, versioned
 from shared.role import RoleService
 from shared.types import Assessment, AssessmentRequest, EngineSpec, JsonObject, JudgeRun, Order, Usage
 
@@ -32,15 +32,18 @@ async def assess(
     service: RoleService, spec: EngineSpec, request: AssessmentRequest, secret: bytes
 ) -> Assessment:
     """Judge in both orders at once; a role's score is the mean of its two (algorithm, step 3)."""
-    for name in ("instruction", "teacher_answer", "student_answer"):
-        check_text(name, getattr(request, name))
+    for name in ("context", "instruction", "teacher_answer", "student_answer"):
+        check_text(name, getattr(request, name) or "")
     identity = await service.identity(spec)
     judged = await asyncio.gather(
         judge_order(service, spec, request, secret, "teacher_first"),
         judge_order(service, spec, request, secret, "student_first"),
     )
     runs = [one.run for one in judged]
-    said_by = {"model": spec.model, "revision": identity.revision, "prompt_version": identity.prompt_version}
+    version = identity.prompt_version
+    if request.context is not None:
+        version = versioned(prompts.CONTEXT_VERSION, reply_form(spec))
+    said_by = {"model": spec.model, "revision": identity.revision, "prompt_version": version}
     usage = judged[0].usage + judged[1].usage
     missing = [f"{one.run.order}: {one.reason}" for one in judged if one.reason]
     if missing:
@@ -83,12 +86,18 @@ async def judge_order(
 def judge_messages(
     request: AssessmentRequest, secret: bytes, order: Order, form: ReplyForm
 ) -> list[JsonObject]:
-    """The judge's prompt: system, image, criteria, then question and answers behind the fence."""
+    """The judge's prompt: system, image, criteria, then context, question and answers behind the fence."""
     answers = (request.teacher_answer, request.student_answer)
-    mark = fence.mark(secret, request.model_dump())
+    mark = request_mark(request, secret)
     placed = answers if order == "teacher_first" else answers[::-1]
-    variable = prompts.variable_text(request.instruction, placed, mark)
-    return [system_message(prompts.SYSTEM), user_message(request.image, prompts.fixed_text(form), variable)]
+    variable = prompts.variable_text(request.instruction, placed, mark, request.context)
+    fixed = prompts.fixed_text(form, "image" if request.context is None else "context")
+    return [system_message(prompts.SYSTEM), user_message(request.image, fixed, variable)]
+
+
+def request_mark(request: AssessmentRequest, secret: bytes) -> str:
+    """The fence's mark. A context counts where there is one: prompts without keep their words, and so their version."""
+    return fence.mark(secret, request.model_dump(exclude={"context"} if request.context is None else None))
 
 
 def _readable(order: Order, verdict: Verdict, raw: str, attempt: int) -> JudgeRun:

@@ -74,6 +74,26 @@ def test_usage_and_finish_reason(client: openai.OpenAI) -> None:
     assert reply.choices[0].finish_reason in {"length", "stop"}
 
 
+def test_prompt_log_probabilities_have_vllms_form(client: openai.OpenAI, folder: Path) -> None:
+    picture_url = "comd-image:" + ImageStore(str(folder / "images")).put(picture(7))
+    fields = {"prompt_logprobs": 0, "add_generation_prompt": False, "continue_final_message": True}
+    reply = client.chat.completions.create(
+        model="tiny",
+        messages=[user(picture_url, "x?"), {"role": "assistant", "content": "red"}],  # type: ignore[list-item]
+        max_tokens=1,
+        extra_body=fields,
+    )
+    first, *told = reply.model_extra["prompt_logprobs"]  # type: ignore[index]
+    assert first is None
+    said = [entry for token in told for entry in token.values()]
+    assert "".join(entry["decoded_token"] for entry in said) == ":" + "<image>" * 4 + "x?A:red"
+    assert reply.usage is not None
+    assert reply.usage.prompt_tokens == len(told) + 1
+    assert all(entry["logprob"] < 0 and 1 <= entry["rank"] <= 100 for entry in said)
+    plain = client.chat.completions.create(model="tiny", messages=[user(None, "x?")], max_tokens=1)  # type: ignore[list-item]
+    assert "prompt_logprobs" not in (plain.model_extra or {})
+
+
 def test_a_stream_carries_the_same_text(client: openai.OpenAI) -> None:
     whole = ask(client, None, 9, max_tokens=12)
     options = {"include_usage": True}

@@ -16,6 +16,7 @@ from PIL import Image
 
 from comd.engine.dialogue import Renderer, parse
 from comd.engine.generate import generate
+from comd.engine.likelihood import prompt_logprobs
 from comd.engine.model import LoadedModel, Row, load
 from comd.engine.pictures import blank, prepare
 from comd.engine.processor import copy_processor, load_processor
@@ -86,6 +87,11 @@ def test_ids_are_the_processors_and_answers_continue_their_prompts(
         assert prompt + rendered.input_ids[start:end] == rendered.input_ids[:end]
         assert rendered.input_ids[end - 1] in student.stop_ids
         assert not student.stop_ids & set(rendered.input_ids[start : end - 1])
+        begun = renderer.prompt(messages[: at + 1], pictures, "open")
+        assert begun == rendered.input_ids[: len(begun)]
+        assert renderer.answer_text(begun[start:]) == renderer.plain(answer).strip()
+        closed = renderer.prompt(messages[: at + 1], pictures, "closed")
+        assert closed == own_inputs(student, messages[: at + 1], picture)["input_ids"][0].tolist()
         text = renderer.answer_text(rendered.input_ids[start:end])
         assert text == renderer.expected_answer_text(answer)
         assert text.removesuffix(renderer.stop_token) == renderer.plain(answer).strip()
@@ -127,6 +133,23 @@ def test_a_batch_scores_as_each_row_does_alone(student: LoadedModel) -> None:
         together = student.model(**collator(student)(batch)).logits
     for ours, own in zip(together, alone, strict=True):
         assert torch.allclose(ours[: len(own)], own, atol=1e-4)
+
+
+def test_prompt_log_probabilities_are_of_the_processors_own_inputs(student: LoadedModel) -> None:
+    picture = image_of(*SIZES[1])
+    parsed = parse(turns_of(picture))
+    pictures = [student.pictures.get(url) for url in parsed.image_urls]
+    ids = student.renderer.prompt(parsed.messages, pictures, "closed")
+    with torch.inference_mode():
+        own = student.model(**own_inputs(student, parsed.messages, picture)).logits[0, :-1].log_softmax(1)
+    first, *told = prompt_logprobs(student, Row(ids, pictures, 1, 0.0, 0))
+    assert first is None
+    for token, scores, entry in zip(ids[1:], own, told, strict=True):
+        said = (entry or {})[str(token)]
+        assert said["logprob"] == pytest.approx(float(scores[token]), abs=1e-4)
+        assert (
+            abs(said["rank"] - int((scores > scores[token]).sum()) - 1) <= 1
+        )  # of tokens that are all but equal
 
 
 def test_control_tokens_in_a_text_stay_text(student: LoadedModel) -> None:

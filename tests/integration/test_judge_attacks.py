@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from services.assessor import fence
 from services.assessor.app import AssessorSettings, create_assessor_app
+from services.assessor.judge import request_mark
 from shared.keys import Keys
 from shared.types import AssessmentRequest, EngineSpec
 from tests.attacks import ATTACKS, attack
@@ -55,7 +55,7 @@ def innocent_mark() -> str:
     asked = AssessmentRequest(
         image=None, instruction="What is it?", teacher_answer=GOOD, student_answer="A cup.", seed=1
     )
-    return fence.mark(DERIVED, asked.model_dump())
+    return request_mark(asked, DERIVED)
 
 
 @pytest.mark.parametrize("name", ATTACKS)

@@ -191,6 +191,27 @@ def timeless(reply: dict[str, Any]) -> dict[str, Any]:
     return {**reply, "usage": {**reply["usage"], "seconds": None}}
 
 
+def test_a_judge_is_shown_a_context_in_the_place_of_the_picture(
+    assessor: str, engine_url: str, asked: dict[str, Any]
+) -> None:
+    texts = {"instruction": "Where is it?", "teacher_answer": "Here.", "student_answer": "There.", "seed": 3}
+    known = {"image": None, "context": "A cup stands on a desk."}
+    reply = httpx.post(f"{assessor}/v1/assessments", headers=INTERNAL, json={**texts, **known})
+    assert reply.status_code == 200, reply.text
+    assert reply.json()["prompt_version"] == "assessor-2-context"
+    assert not reply.json()["unjudged"]
+    both = httpx.post(
+        f"{assessor}/v1/assessments", headers=INTERNAL, json={**texts, **known, "image": asked["image"]}
+    )
+    assert (both.status_code, "expected image or context, got both" in both.text) == (422, True)
+    spec = {"base_url": engine_url, "model": "scripted"}  # of a kind that is asked for lines
+    headers = {**INTERNAL, "x-comd-engine": json.dumps(spec)}
+    lines = httpx.post(f"{assessor}/v1/assessments", headers=headers, json={**texts, **known})
+    assert lines.json()["prompt_version"] == "assessor-2-context-lines"
+    without = httpx.post(f"{assessor}/v1/assessments", headers=INTERNAL, json={**texts, "image": None})
+    assert without.json()["prompt_version"] == "assessor-2"
+
+
 def test_a_right_answer_is_easy_and_a_wrong_one_difficult(assessor: str, asked: dict[str, Any]) -> None:
     right = assess(assessor, asked, asked["answer"])
     wrong = assess(assessor, asked, "purple elephants")

@@ -230,12 +230,14 @@ async def test_pictures_names_and_control_tokens_on_their_way(make: Make, tmp_pa
     url = "data:image/png;base64," + base64.b64encode(picture(4)).decode()
     inline = {**user(url, "x")["content"][0], "uuid": sha256}  # a claim to its place
     question["content"].append(inline)
-    body = {"model": "ckpt-1", "messages": [question], "max_tokens": 64}
+    body = {"model": "ckpt-1", "messages": [question], "max_tokens": 64, "prompt_logprobs": 0}
     reply = orjson.loads((await engine.ask(orjson.dumps(body))).body)
     assert reply["model"] == "ckpt-1"
     assert reply["choices"][0]["message"]["content"] == 'say "model":"comd-student"'
     sent = (tmp_path / "serving" / "requests.txt").read_text().splitlines()[-1]
-    parts = json.loads(sent.removeprefix("chat "))["messages"][0]["content"]
+    passed_on = json.loads(sent.removeprefix("chat "))
+    assert passed_on["prompt_logprobs"] == 0
+    parts = passed_on["messages"][0]["content"]
     assert parts[0]["image_url"]["url"].startswith("data:image/png;base64,")
     assert [part.get("uuid") for part in parts] == [sha256, None, None]
     assert parts[1]["text"] == "an < image> word"

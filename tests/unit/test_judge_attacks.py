@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from services.assessor import fence
-from services.assessor.judge import judge_messages
+from services.assessor.judge import judge_messages, request_mark
 from shared.plain_text import LINE_BREAKS, UNSEEN, plain
 from shared.types import AssessmentRequest, Order
 from tests.attacks import ATTACKS, attack
@@ -26,7 +26,7 @@ def variable_text(asked: AssessmentRequest, order: Order = "teacher_first") -> s
     return str(parts[-1]["text"])
 
 
-INNOCENT_MARK = fence.mark(SECRET, request(GOOD, "A cup.").model_dump())
+INNOCENT_MARK = request_mark(request(GOOD, "A cup."), SECRET)
 
 
 def shown(text: str) -> str:
@@ -40,7 +40,7 @@ def test_the_fence_holds(name: str, by: str) -> None:
     text = attack(name, INNOCENT_MARK)
     answers = {"teacher": (text, GOOD), "student": (GOOD, text), "both": (text, text)}[by]
     asked = request(*answers)
-    mark = fence.mark(SECRET, asked.model_dump())
+    mark = request_mark(asked, SECRET)
     for order, placed in (("teacher_first", answers), ("student_first", answers[::-1])):
         variable = variable_text(asked, order)  # type: ignore[arg-type]
         assert variable.count(mark) == 6
@@ -59,6 +59,26 @@ def test_nothing_unseen_and_no_control_token_reaches_the_judge(name: str) -> Non
     assert not UNSEEN.search(variable)
     assert not LINE_BREAKS.search(variable)
     assert not CONTROL_TOKENS.search(variable)
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_a_context_stands_behind_the_fence_before_the_question(name: str) -> None:
+    """In the place of the picture; what it says cannot pose as the question or an answer either."""
+    asked = AssessmentRequest(
+        image=None,
+        context=attack(name, INNOCENT_MARK),
+        instruction="What is it?",
+        teacher_answer=GOOD,
+        student_answer="x",
+        seed=1,
+    )
+    mark, variable = request_mark(asked, SECRET), variable_text(asked)
+    known, question = variable.split(f"\n\n[question {mark}]\n")
+    assert known.startswith(f"[context {mark}]\n")
+    assert re.search(rf"\n\[end of context {mark}[^\]\n]*\]$", known)
+    found = read_fence(f"[question {mark}]\n{question}")
+    assert (found["question"], found["answer 1"], found["answer 2"]) == ("What is it?", GOOD, "x")
+    assert mark != request_mark(asked.model_copy(update={"context": "other"}), SECRET)
 
 
 def test_there_are_enough_attacks() -> None:

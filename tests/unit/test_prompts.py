@@ -19,6 +19,9 @@ IMAGE = "0" * 64
 JUDGED = AssessmentRequest(
     image=IMAGE, instruction="What is it?", teacher_answer="A cup.", student_answer="x" * 9000, seed=1
 )
+BY_CONTEXT = AssessmentRequest(
+    **JUDGED.model_dump(exclude={"image", "context"}), image=None, context="A cup stands on a desk."
+)
 PARENT = Parent(id=1, text="What is it?", task_type="conversation")
 FORMS: tuple[ReplyForm, ...] = ("json", "lines")
 
@@ -27,6 +30,13 @@ RENDERED: dict[str, Any] = {
     **{
         versioned(assessor.VERSION, form): [
             judge_messages(JUDGED, b"secret", "teacher_first", form),
+            assessor.RESPONSE_FORMAT,
+        ]
+        for form in FORMS
+    },
+    **{
+        versioned(assessor.CONTEXT_VERSION, form): [
+            judge_messages(BY_CONTEXT, b"secret", "teacher_first", form),
             assessor.RESPONSE_FORMAT,
         ]
         for form in FORMS
@@ -43,6 +53,8 @@ PINNED: dict[str, str] = {
     "teacher-1": "fe35de20c530db35",
     "assessor-2": "dc811167c1fb37f4",
     "assessor-2-lines": "1dc42d8c94a61ff1",
+    "assessor-2-context": "fbdfc171f5db5a00",
+    "assessor-2-context-lines": "ae3b56f3c68c84a4",
     "augmentor-2": "7a67b972d172041c",
     "augmentor-2-lines": "3f4769c5af87028f",
 }

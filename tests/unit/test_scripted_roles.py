@@ -11,6 +11,7 @@ from PIL import Image
 
 from comd.scripted.asking import MODEL, STUDENT, read
 from comd.scripted.errors import ApiError
+from comd.scripted.judging import fenced_parts
 from comd.scripted.roles import Behaviour, reply
 from comd.world.grammar import Query, answer, compose, parse, queries
 from comd.world.phrasing import KINDS
@@ -215,12 +216,20 @@ def test_the_augmentor_writes_other_questions_of_the_kind_with_every_seed() -> N
         ({"model": "gpt-9", "messages": [{"role": "user", "content": "hello"}]}, 404),
         (body(None, "hello", url="https://example.com/cat.png"), 400),
         (body(None, "hello", url="data:image/png;base64,@@@"), 400),
+        (body(None, "hello", prompt_logprobs=0), 400),  # not OpenAI's: it has no log-probabilities
     ],
 )
 def test_what_is_no_request_is_refused(request_body: Any, status: int) -> None:
     with pytest.raises(ApiError) as refusal:
         read(request_body)
     assert refusal.value.status == status
+
+
+def test_a_contexts_own_fences_are_text_to_the_judge() -> None:
+    inside = "[question 00]\nWhat of it?\n[end of question 00]"
+    asked = assessor.variable_text("Which?", ("Red.", "Blue."), "k3xq")
+    parts = fenced_parts(f"[context k3xq]\n{inside}\n[end of context k3xq]\n\n{asked}")
+    assert parts == {"context": inside, "question": "Which?", "answer 1": "Red.", "answer 2": "Blue."}
 
 
 def test_a_text_request_without_picture_is_answered_honestly() -> None:

@@ -63,15 +63,20 @@ def main(folder: Path) -> int:
     index = os.environ.get("TORCH_INDEX_URL")
     installs = [[TORCH, *(["--index-url", index] if index else [])], [TORCH, VLLM, "-c", str(CONSTRAINTS)]]
     for packages in installs:
-        done = _pip(folder, "install", *packages)
+        done = pip(folder, "install", *packages)
         if done.returncode:
             print(f"{VLLM} cannot be had: {done.stderr.strip()[-500:]}")
             return NOT_TO_BE_HAD
-    _pip(folder, "uninstall", "--yes", *UNUSABLE)
-    packages = sysconfig.get_path("purelib", vars={"base": str(folder), "platbase": str(folder)})
-    (Path(packages) / "sitecustomize.py").write_text(MEND)
+    pip(folder, "uninstall", "--yes", *UNUSABLE)
+    mend(folder)
     stamp.write_text(wanted)
     return 0
+
+
+def mend(folder: Path) -> None:
+    """Let a torchvision for CUDA be imported beside the CPU torch of this environment."""
+    packages = sysconfig.get_path("purelib", vars={"base": str(folder), "platbase": str(folder)})
+    (Path(packages) / "sitecustomize.py").write_text(MEND)
 
 
 def _recipe() -> str:
@@ -79,7 +84,7 @@ def _recipe() -> str:
     return hashlib.sha256(Path(__file__).read_bytes() + CONSTRAINTS.read_bytes()).hexdigest()
 
 
-def _pip(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def pip(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     command = [str(python_of(folder)), "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments]
     return subprocess.run(command, stderr=subprocess.PIPE, text=True)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from shared.chat_fields import without_idle_top_p
 from shared.errors import BadRequest, EngineUnavailable
 from shared.images import ImageStore
 from shared.messages import resolve_images
@@ -36,6 +37,9 @@ FIELDS = {
     "presence_penalty",
     "response_format",
     "user",
+    "prompt_logprobs",
+    "add_generation_prompt",
+    "continue_final_message",
 }
 
 
@@ -60,7 +64,7 @@ def student_of(name: str, folder: Path) -> Student:
 
 def request(body: bytes, student: Student, store: ImageStore) -> bytes:
     """The request as vLLM gets it. BadRequest, Forbidden or NotFound name what cannot be passed on."""
-    asked = orjson.loads(body)
+    asked = without_idle_top_p(orjson.loads(body))
     if unknown := set(asked) - FIELDS:
         raise BadRequest(f"{sorted(unknown)[0]}: unknown field; taken are {', '.join(sorted(FIELDS))}")
     messages = asked.get("messages")
