@@ -77,7 +77,8 @@ class TrainerProcess:
         return dict(self.call("POST", "/v1/leases", json={"owner": owner, "checkpoint": checkpoint}).json())
 
     def create(self, file_id: str, owner: str | None = None, **fields: Any) -> dict[str, Any]:
-        parameters = {"batch_size": 8, "learning_rate": 1e-2, "n_epochs": fields.pop("n_epochs", 1)}
+        lengths = {name: fields.pop(name) for name in ("n_epochs", "max_steps") if name in fields}
+        parameters = {"batch_size": 8, "learning_rate": 1e-2, "n_epochs": 1, **lengths}
         body = {"training_file": file_id, "model": "tiny", "seed": 3, "hyperparameters": parameters, **fields}
         headers = {"x-comd-lease": owner} if owner else {}
         reply = self.call("POST", "/v1/fine_tuning/jobs", json=body, headers=headers)

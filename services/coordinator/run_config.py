@@ -8,13 +8,15 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from services.coordinator.evaluation_settings import BenchmarkConfig
 from services.coordinator.tracking.trackers import ADAPTERS, TrackerName
 from shared.errors import Unprocessable
 from shared.settings import explain, known_keys
-from shared.types import EngineSpec, Role
+from shared.types import EngineSpec, LoopRole
 
 MOST_MONEY, DEAREST = 1e9, 1e6  # in billionths they, and sums of them, still fit into 64 bits
 SelectionMode = Literal["balanced", "difficult_only", "easy_only", "random"]
+AugmentationMode = Literal["new", "repeat"]
 
 
 class Section(BaseModel):
@@ -23,13 +25,15 @@ class Section(BaseModel):
 
 class SelectionConfig(Section):
     mode: SelectionMode = "balanced"  # section 3.3: the difficult ones and as many easy ones
-    number: int | None = Field(None, ge=1, description="how many; default: as many as balanced would take")
+    number: int | None = Field(
+        None, ge=1, description="at most so many; default: all difficult ones and as many easy ones"
+    )
 
-    @model_validator(mode="after")
-    def _number_has_a_use(self) -> "SelectionConfig":
-        if self.mode == "balanced" and self.number is not None:
-            raise ValueError("number belongs to the modes difficult_only, easy_only and random")
-        return self
+
+class AugmentationConfig(Section):
+    mode: AugmentationMode = Field(
+        "new", description="repeat: nothing is written; the selected ones are trained on again"
+    )
 
 
 class Price(Section):
@@ -54,7 +58,10 @@ class StudentConfig(Section):
 
 class TrainingConfig(Section):
     epochs: int = Field(1, ge=1)  # section 4.1: one epoch an iteration
-    first_epochs: int | None = Field(None, ge=1, description="of the first training; default: epochs")
+    first_epochs: int | None = Field(None, ge=1, description="of the first training; default: as the others")
+    steps: int | None = Field(
+        None, ge=1, description="optimizer steps of a training, however large its pool, in place of epochs"
+    )
     batch_size: int = Field(16, ge=1)  # section 4.1, over all devices
     learning_rate: float = Field(2e-5, gt=0)  # section 4.1
     warmup_ratio: float = Field(0.03, ge=0, lt=1)  # section 4.1
@@ -103,6 +110,7 @@ class RunConfig(Section):
     trainings: int = Field(4, ge=1)  # section 4.1: four, with three rounds of augmentation between them
     tau: float = Field(0.33, ge=0, le=1)  # section 4.4: the best of 0, 0.33, 0.67, 1
     selection: SelectionConfig = SelectionConfig()
+    augmentation: AugmentationConfig = AugmentationConfig()
     teacher: RoleConfig = RoleConfig()
     assessor: RoleConfig = RoleConfig()
     augmentor: RoleConfig = RoleConfig()
@@ -110,6 +118,9 @@ class RunConfig(Section):
     training: TrainingConfig = TrainingConfig()
     pretraining: PretrainingConfig | None = None
     evaluation: EvaluationConfig | None = None
+    benchmarks: list[BenchmarkConfig] = Field(
+        [], max_length=20, description="what the student is measured on at the start and after each training"
+    )
     early_stop: EarlyStopConfig = EarlyStopConfig()
     max_failed_share: float | None = Field(
         0.02,
@@ -130,6 +141,13 @@ class RunConfig(Section):
             raise ValueError("a tracker is named twice")
         return names
 
+    @field_validator("benchmarks")
+    @classmethod
+    def _each_benchmark_once(cls, given: list[BenchmarkConfig]) -> list[BenchmarkConfig]:
+        if len({one.model_dump_json() for one in given}) < len(given):
+            raise ValueError("a benchmark is named twice with the same settings")
+        return given
+
     def engines(self) -> dict[str, EngineSpec]:
         """The engines that this run brings along, by role."""
         roles = {"teacher": self.teacher, "assessor": self.assessor, "augmentor": self.augmentor}
@@ -139,7 +157,7 @@ class RunConfig(Section):
         """What tokens cost, by role; a role that is not there costs nothing."""
         return {role: section.price for role, section in self._roles().items() if section.price is not None}
 
-    def with_prices(self, prices: Mapping[Role, Price | None]) -> "RunConfig":
+    def with_prices(self, prices: Mapping[LoopRole, Price | None]) -> "RunConfig":
         """The same with other prices; None takes a role's price away."""
         roles = self._roles()
         changed: dict[str, Section] = {
@@ -167,6 +185,16 @@ def parse_run_config(values: Mapping[str, Any]) -> RunConfig:
     except ValidationError as error:
         allowed = [line for item in error.errors() if (line := _allowed(item["type"], item["loc"]))]
         raise Unprocessable("\n".join([explain(error), *dict.fromkeys(allowed)])) from error
+
+
+def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Sections are merged key by key; anything else replaces what was there."""
+    result = dict(values)
+    for name, change in changes.items():
+        known = result.get(name)
+        both = isinstance(known, Mapping) and isinstance(change, Mapping)
+        result[name] = merged(known, change) if both else change  # type: ignore[arg-type]
+    return result
 
 
 def _allowed(kind: str, loc: tuple[int | str, ...]) -> str | None:

@@ -27,13 +27,23 @@ def select(difficulty_by_id: Mapping[int, float], tau: float, seed: int) -> tupl
     return difficult, lowest(easy, seed, len(difficult))
 
 
+def select_at_most(
+    number: int, difficulty_by_id: Mapping[int, float], tau: float, seed: int
+) -> tuple[list[int], list[int]]:
+    """Half of the number easy, never more of them than difficult ones, and difficult ones for the rest of it."""
+    difficult, easy = select(difficulty_by_id, tau, seed)
+    num_easy = min(len(easy), number // 2)
+    return lowest(difficult, seed, number - num_easy), easy[:num_easy]
+
+
 def choose(
     mode: SelectionMode, number: int | None, difficulty_by_id: Mapping[int, float], tau: float, seed: int
 ) -> set[int]:
     """The selection of any mode; without a number, the others take as many as `balanced` would."""
     difficult, easy = select(difficulty_by_id, tau, seed)
     if mode == "balanced":
-        return {*difficult, *easy}
+        both = (difficult, easy) if number is None else select_at_most(number, difficulty_by_id, tau, seed)
+        return {one for part in both for one in part}
     limit = number or len(difficult) + len(easy)
     among = {
         "difficult_only": difficult,

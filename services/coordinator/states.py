@@ -1,6 +1,7 @@
 """The names of every state, and the tables that say which may follow which. Pure.
 
 Run: created -> running <-> paused, and its ends. Iteration: its phases in order; 0 is the start measurement.
+An evaluation is a run of another kind: it has iteration 0 alone, which measures one model on one benchmark.
 Task: one image in one phase, as the queue and the workers see it.
 """
 
@@ -20,7 +21,9 @@ Phase = Literal[
     "selecting",
     "augmenting",
     "complete",
+    "measuring",
 ]
+RunKind = Literal["training", "evaluation"]
 TaskState = Literal["todo", "published", "leased", "done", "failed"]
 
 RUN_TRANSITIONS: dict[RunStatus, frozenset[RunStatus]] = {
@@ -39,8 +42,10 @@ PHASE_TRANSITIONS: dict[Phase, frozenset[Phase]] = {
     "evaluating": frozenset({"trained", "assessing", "complete"}),
     "trained": frozenset({"assessing"}),  # asked for more trainings
     "assessing": frozenset({"selecting"}),
-    "selecting": frozenset({"augmenting", "complete"}),  # complete: nothing was selected
+    # complete: nothing was selected, or nothing new is to be written
+    "selecting": frozenset({"augmenting", "complete"}),
     "augmenting": frozenset({"complete"}),
+    "measuring": frozenset({"complete"}),
     "complete": frozenset(),
 }
 TASK_TRANSITIONS: dict[TaskState, frozenset[TaskState]] = {
@@ -53,6 +58,7 @@ TASK_TRANSITIONS: dict[TaskState, frozenset[TaskState]] = {
     "failed": frozenset({"todo"}),  # its failures are tried again
 }
 START_PHASES: tuple[Phase, ...] = ("pretraining", "evaluating", "complete")
+MEASURING_PHASES: tuple[Phase, ...] = ("measuring", "complete")
 LOOP_PHASES: tuple[Phase, ...] = (
     "teaching",
     "training",
@@ -64,7 +70,7 @@ LOOP_PHASES: tuple[Phase, ...] = (
     "complete",
 )
 RESTING: frozenset[Phase] = frozenset({"trained", "complete"})
-TASKED: frozenset[Phase] = frozenset({"teaching", "evaluating", "assessing", "augmenting"})
+TASKED: frozenset[Phase] = frozenset({"teaching", "evaluating", "assessing", "augmenting", "measuring"})
 UNTRAINED: frozenset[Phase] = frozenset({"pretraining", "teaching", "training", "evaluating"})
 
 
@@ -75,6 +81,8 @@ class Plan:
     has_pretraining: bool
     has_evaluation: bool
     target: int  # trainings asked for
+    repeats: bool = False  # the selected ones are trained on again, and nothing new is written
+    kind: RunKind = "training"
 
 
 @dataclass(frozen=True)
@@ -103,6 +111,8 @@ def step(number: int, phase: Phase, plan: Plan, *, exhausted: bool = False) -> S
     if exhausted:
         return Step("complete", ends="exhausted")
     after = next_phase(number, phase, plan)
+    if plan.kind == "evaluation":
+        return Step(after, ends="finished")
     if after is None and number >= plan.target:
         return Step(None, ends="finished")
     if after in {None, "complete"}:
@@ -112,8 +122,7 @@ def step(number: int, phase: Phase, plan: Plan, *, exhausted: bool = False) -> S
 
 def first_phase(number: int, plan: Plan) -> Phase:
     """The phase in which an iteration starts."""
-    phases = START_PHASES if number == 0 else LOOP_PHASES
-    return next(phase for phase in phases if not _is_left_out(number, phase, plan))
+    return next(phase for phase in _phases(number, plan) if not _is_left_out(number, phase, plan))
 
 
 def next_phase(number: int, phase: Phase, plan: Plan) -> Phase | None:
@@ -123,9 +132,15 @@ def next_phase(number: int, phase: Phase, plan: Plan) -> Phase | None:
     """
     if phase == "complete" or (phase == "trained" and number >= plan.target):
         return None
-    phases = START_PHASES if number == 0 else LOOP_PHASES
+    phases = _phases(number, plan)
     later = phases[phases.index(phase) + 1 :]
     return next(after for after in later if not _is_left_out(number, after, plan))
+
+
+def _phases(number: int, plan: Plan) -> tuple[Phase, ...]:
+    if plan.kind == "evaluation":
+        return MEASURING_PHASES
+    return START_PHASES if number == 0 else LOOP_PHASES
 
 
 def _is_left_out(number: int, phase: Phase, plan: Plan) -> bool:
@@ -133,4 +148,6 @@ def _is_left_out(number: int, phase: Phase, plan: Plan) -> bool:
         return not plan.has_pretraining
     if phase == "evaluating":
         return not plan.has_evaluation
+    if phase == "augmenting":
+        return plan.repeats
     return phase == "trained" and number < plan.target

@@ -96,6 +96,9 @@ class Hyperparameters(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     n_epochs: int = Field(1, ge=1)
+    max_steps: int | None = Field(
+        None, ge=1, description="optimizer steps in place of n_epochs: as many epochs as they take"
+    )
     batch_size: int = Field(16, ge=1, description="records a step, over all devices")
     learning_rate: float | None = Field(None, gt=0)
     warmup_ratio: float = Field(0.03, ge=0, lt=1)

@@ -62,6 +62,20 @@ async def test_the_losses_are_those_of_one_process(runs: JobRuns, folder: Path, 
     }
 
 
+async def test_steps_are_taken_whatever_epochs_they_make(runs: JobRuns, folder: Path) -> None:
+    """24 records in batches of 8 are 3 steps an epoch: two epochs given as steps are the same two epochs."""
+    asked = [{"n_epochs": 2}, {"max_steps": 6}, {"max_steps": 5}, {"n_epochs": 4, "max_steps": 2}]
+    epochs, whole, broken, short = [
+        await runs.run(folder / "student", folder / "train.jsonl", {}, hyperparameters=one) for one in asked
+    ]
+    assert whole.losses == epochs.losses
+    assert all(tensor.equal(epochs.weights[name]) for name, tensor in whole.weights.items())
+    assert [len(made.losses) for made in (broken, short)] == [5, 2]
+    assert [made.metrics["total_steps"] for made in (whole, broken, short)] == [6, 5, 2]
+    assert whole.metrics["trained_tokens"] == epochs.metrics["trained_tokens"]
+    assert broken.metrics["trained_tokens"] == round(epochs.metrics["trained_tokens"] / 2 * 5 / 3)
+
+
 async def test_a_lora_round_starts_from_merged_weights_with_a_fresh_adapter(
     runs: JobRuns, folder: Path
 ) -> None:

@@ -4,12 +4,15 @@ from pathlib import Path
 
 import pytest
 
+from comd.ablation.plan import read_ablation
 from services.coordinator.phases.training import hyperparameters
 from services.coordinator.run_config import RunConfig, parse_run_config
 from shared.errors import Unprocessable
 from shared.settings import read_toml
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.toml"))
+ABLATIONS = [file for file in CONFIGS if file.stem.startswith("ablation-")]
+RUNS = [file for file in CONFIGS if file not in ABLATIONS and file.stem != "scienceqa"]
 
 
 def test_the_defaults_are_the_papers() -> None:
@@ -24,13 +27,18 @@ def test_the_defaults_are_the_papers() -> None:
     )
 
 
-@pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.name)
-def test_every_shipped_file_loads(file: Path) -> None:
+@pytest.mark.parametrize("file", RUNS, ids=lambda file: file.name)
+def test_every_shipped_run_loads(file: Path) -> None:
     parse_run_config(read_toml(file))
 
 
-def test_there_is_a_papers_file() -> None:
-    assert "paper.toml" in {file.name for file in CONFIGS}
+@pytest.mark.parametrize("file", ABLATIONS, ids=lambda file: file.name)
+def test_every_shipped_ablation_loads(file: Path) -> None:
+    read_ablation(file)
+
+
+def test_the_papers_file_is_among_them() -> None:
+    assert "paper.toml" in {file.name for file in RUNS}
 
 
 def test_an_unknown_key_is_named_with_what_is_allowed() -> None:
@@ -50,7 +58,9 @@ def test_an_unknown_key_of_an_optional_section_is_named() -> None:
     [
         ({"tau": 1.5}, "tau: .*less than or equal to 1, got 1.5"),
         ({"taw": 1}, "taw: unknown key\nallowed in the top level: .*tau"),
-        ({"selection": {"mode": "balanced", "number": 3}}, "number belongs to the modes"),
+        ({"selection": {"mode": "balanced", "number": 0}}, "selection.number: .*greater than or equal to 1"),
+        ({"augmentation": {"mode": "again"}}, "augmentation.mode: .*'new' or 'repeat'"),
+        ({"training": {"steps": 0}}, "training.steps: .*greater than or equal to 1"),
         ({"training": {"lora_rank": 8}}, "lora_rank: belongs to adaptation"),
         ({"teacher": {"engine": {"base_url": "http://x", "model": "m", "key_name": "AWS"}}}, "key_name"),
     ],
@@ -68,3 +78,13 @@ def test_the_trainer_is_told_what_is_set() -> None:
     assert (later["n_epochs"], later["lora_rank"]) == (3, 8)
     assert not later.keys() & {"adaptation", "first_epochs", "lora_alpha", "epochs"}
     assert hyperparameters(config, 0, "pretrain")["learning_rate"] == 2e-3
+
+
+def test_steps_take_the_place_of_epochs_but_of_those_of_the_first_training() -> None:
+    config = parse_run_config({"training": {"first_epochs": 2, "steps": 30}})
+    assert "max_steps" not in hyperparameters(config, 1, "tune")
+    assert hyperparameters(config, 2, "tune")["max_steps"] == 30
+    without_first = parse_run_config({"training": {"steps": 30}})
+    assert hyperparameters(without_first, 1, "tune")["max_steps"] == 30
+    assert "steps" not in hyperparameters(without_first, 1, "tune")
+    assert "max_steps" not in hyperparameters(RunConfig(), 2, "tune")

@@ -5,7 +5,7 @@ import hashlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.coordinator.selection import choose, select
+from services.coordinator.selection import choose, select, select_at_most
 
 difficulties = st.dictionaries(
     st.integers(0, 2**63 - 1), st.floats(0.1, 1.0) | st.sampled_from([0.33, 0.32999999999999996])
@@ -60,6 +60,34 @@ def test_other_modes_take_as_many_as_balanced_would(values: dict[int, float], se
     assert len(choose("random", None, values, 0.33, seed)) == num_balanced
     assert choose("easy_only", None, values, 0.33, seed) <= {k for k, v in values.items() if v < 0.33}
     assert choose("difficult_only", 2, values, 0.33, seed) <= {k for k, v in values.items() if v >= 0.33}
+
+
+def test_balanced_at_most_a_number_is_half_easy_and_never_more_easy_than_difficult() -> None:
+    values = {**dict.fromkeys(range(10), 0.9), **dict.fromkeys(range(10, 30), 0.1)}
+
+    def num(number: int, tau: float = 0.33) -> tuple[int, int]:
+        difficult, easy = select_at_most(number, values, tau, 3)
+        return len(difficult), len(easy)
+
+    assert num(8) == (4, 4)
+    assert num(7) == (4, 3)
+    assert num(100) == (10, 10), "as without a number, where there are fewer"
+    assert num(8, tau=0.0) == (8, 0), "difficult ones for the easy ones that are not there"
+    assert num(8, tau=1.0) == (0, 0)
+
+
+def test_what_is_kept_of_a_number_has_the_lowest_hashes() -> None:
+    values = {**dict.fromkeys(range(10), 0.9), **dict.fromkeys(range(10, 30), 0.1)}
+    difficult, easy = select_at_most(6, values, 0.33, 7)
+    assert difficult == sorted(range(10), key=lambda number: keyed(7, number))[:3]
+    assert easy == sorted(range(10, 30), key=lambda number: keyed(7, number))[:3]
+
+
+@given(difficulties, taus, st.integers(0, 100))
+def test_a_number_that_is_no_bound_changes_nothing(values: dict[int, float], tau: float, seed: int) -> None:
+    assert choose("balanced", 2 * len(values) + 1, values, tau, seed) == choose(
+        "balanced", None, values, tau, seed
+    )
 
 
 def test_a_given_number_is_kept() -> None:

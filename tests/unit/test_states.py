@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ from shared.errors import Conflict
 
 COORDINATOR = Path(__file__).parents[2] / "services" / "coordinator"
 ENDS = {"exhausted", "cancelled"}
-plans = st.builds(Plan, st.booleans(), st.booleans(), st.integers(0, 4))
+plans = st.builds(Plan, st.booleans(), st.booleans(), st.integers(0, 4), st.booleans())
 
 
 def walk(number: int, plan: Plan) -> list[str]:
@@ -57,6 +58,14 @@ def test_an_iteration_before_the_last() -> None:
     assert walk(1, BARE) == ["teaching", "training", *loop]
 
 
+def test_where_nothing_new_is_written_selection_ends_the_iteration() -> None:
+    repeating = replace(FULL, repeats=True)
+    assert walk(1, repeating) == ["teaching", "training", "evaluating", "assessing", "selecting", "complete"]
+    way_on = step(1, "selecting", repeating)
+    assert (way_on.phase, way_on.begins, way_on.ends) == ("complete", "teaching", None)
+    assert step(1, "selecting", repeating, exhausted=True).ends == "exhausted"
+
+
 def test_the_last_training_rests_in_trained() -> None:
     assert walk(2, FULL) == ["teaching", "training", "evaluating", "trained"]
     assert walk(2, BARE) == ["teaching", "training", "trained"]
@@ -66,6 +75,13 @@ def test_asked_for_more_the_last_iteration_is_finished_first() -> None:
     more = Plan(has_pretraining=True, has_evaluation=True, target=3)
     assert step(2, "trained", FULL).ends == "finished"
     assert (step(2, "trained", more).phase, step(2, "trained", more).begins) == ("assessing", None)
+
+
+def test_an_evaluation_measures_and_is_finished() -> None:
+    plan = Plan(has_pretraining=False, has_evaluation=False, target=0, kind="evaluation")
+    assert walk(0, plan) == ["measuring", "complete"]
+    way_on = step(0, "measuring", plan)
+    assert (way_on.phase, way_on.begins, way_on.ends) == ("complete", None, "finished")
 
 
 @pytest.mark.parametrize("status", sorted(ENDS))
@@ -82,7 +98,7 @@ def test_a_forbidden_step_names_the_allowed_ones(before: RunStatus, after: RunSt
 def test_every_state_has_a_row_a_way_in_and_a_way_on_or_is_an_end() -> None:
     for table, starts, ends in (
         (RUN_TRANSITIONS, {"created"}, ENDS),
-        (PHASE_TRANSITIONS, {"pretraining", "teaching"}, {"complete"}),
+        (PHASE_TRANSITIONS, {"pretraining", "teaching", "measuring"}, {"complete"}),
         (TASK_TRANSITIONS, {"todo"}, set()),
     ):
         reached = {after for allowed in table.values() for after in allowed}  # type: ignore[attr-defined]
@@ -100,7 +116,8 @@ def test_phases_follow_their_order_and_the_table(plan: Plan, number: int) -> Non
         check_phase(before, after)  # type: ignore[arg-type]
     trained = [phase for phase in phases if phase not in UNTRAINED]
     assert trained
-    assert set(trained) >= {"assessing", "selecting", "augmenting"} or number in {0, *range(plan.target, 6)}
+    assessed = {"assessing", "selecting"} | ({"augmenting"} if not plan.repeats else set())
+    assert set(trained) >= assessed or number in {0, *range(plan.target, 6)}
 
 
 @pytest.mark.parametrize("backwards", [("training", "teaching"), ("complete", "teaching")])
@@ -135,15 +152,15 @@ class RunLife(RuleBasedStateMachine):
         self.number, self.phase = number, phase
         self.history.append((number, phase))
 
-    @rule(pretraining=st.booleans(), evaluation=st.booleans())
+    @rule(pretraining=st.booleans(), evaluation=st.booleans(), repeats=st.booleans())
     @precondition(lambda self: self.status == "created" and self.number is None)
-    def configure(self, pretraining: bool, evaluation: bool) -> None:
-        self.plan = Plan(pretraining, evaluation, self.plan.target)
+    def configure(self, pretraining: bool, evaluation: bool, repeats: bool) -> None:
+        self.plan = Plan(pretraining, evaluation, self.plan.target, repeats)
 
     @rule(count=st.integers(1, 2))
     def ask_for_trainings(self, count: int) -> None:
         if self.status == "running" or self.become("running"):
-            self.plan = Plan(self.plan.has_pretraining, self.plan.has_evaluation, self.plan.target + count)
+            self.plan = replace(self.plan, target=self.plan.target + count)
 
     @rule(after=st.sampled_from(["paused", "cancelled"]))
     def stop(self, after: RunStatus) -> None:
@@ -195,8 +212,9 @@ class RunLife(RuleBasedStateMachine):
     def every_iteration_before_the_newest_is_whole(self) -> None:
         for number in range(1, self.number or 0):
             phases = [phase for at, phase in self.history if at == number]
-            wanted = {"teaching", "training", "assessing", "selecting", "augmenting", "complete"}
+            wanted = {"teaching", "training", "assessing", "selecting", "complete"}
             assert wanted <= set(phases)
+            assert ("augmenting" in phases) != self.plan.repeats or self.status == "exhausted"
             assert len(phases) == len(set(phases)), "no phase twice"
 
 

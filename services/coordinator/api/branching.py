@@ -9,12 +9,12 @@ from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.coordinator.api import shapes
-from services.coordinator.api.frame import Asked, Desk, answer, asked_by, run_or_404
+from services.coordinator.api.frame import Asked, Desk, answer, asked_by, check_trains, run_or_404
 from services.coordinator.api.probing import check_datasets, check_engine, has_pictures
 from services.coordinator.api.usage import run_view
 from services.coordinator.repositories import branches, event_log, iterations
 from services.coordinator.repositories.branches import Branch
-from services.coordinator.run_config import RunConfig, parse_run_config
+from services.coordinator.run_config import RunConfig, merged, parse_run_config
 from services.coordinator.states import UNTRAINED
 from services.coordinator.tracking.trackers import check_installed
 from shared.errors import Conflict, NotFound, Unprocessable
@@ -37,6 +37,7 @@ def add_branching(routes: APIRouter, desk: Desk) -> None:
         """Asked for more trainings, it goes on with the assessment under its own settings."""
         async with desk.engine.connect() as c:
             parent = await run_or_404(c, run_id)
+        check_trains(parent)
         config = child_config(parent, asked.config)
         new_engines = _new_engines(config, asked.config)
         with_picture = await has_pictures(desk.engine, parent["dataset"])
@@ -91,7 +92,7 @@ async def _trained(c: AsyncConnection, run_id: str, number: int) -> JsonObject:
 def child_config(parent: JsonObject, changes: Mapping[str, Any]) -> RunConfig:
     """The parent's settings with the changes merged in; Unprocessable where what is past would differ."""
     before = RunConfig.model_validate(parent["config"])
-    after = parse_run_config(_merged(parent["config"], changes))
+    after = parse_run_config(merged(parent["config"], changes))
     check_installed(after.tracking)
     if after.student.base != before.student.base:
         raise Unprocessable(
@@ -130,13 +131,3 @@ def _new_engines(config: RunConfig, changes: Mapping[str, Any]) -> dict[str, Any
         for role in ("teacher", "assessor", "augmentor")
         if isinstance(changes.get(role), Mapping) and "engine" in changes[role]
     }
-
-
-def _merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Sections are merged key by key; anything else replaces what was there."""
-    result = dict(values)
-    for name, change in changes.items():
-        known = result.get(name)
-        both = isinstance(known, Mapping) and isinstance(change, Mapping)
-        result[name] = _merged(known, change) if both else change  # type: ignore[arg-type]
-    return result

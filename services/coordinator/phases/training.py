@@ -92,9 +92,11 @@ def hyperparameters(config: RunConfig, number: int, stage: str) -> JsonObject:
         assert config.pretraining is not None, "the phase is left out of a run without stage 1"
         given = config.pretraining.model_dump(exclude={"dataset"})
     else:
-        given = config.training.model_dump(exclude={"first_epochs", "adaptation"}, exclude_none=True)
+        given = config.training.model_dump(exclude={"first_epochs", "steps", "adaptation"}, exclude_none=True)
         if number == 1 and config.training.first_epochs is not None:
             given["epochs"] = config.training.first_epochs
+        elif config.training.steps is not None:
+            given["max_steps"] = config.training.steps
     given["n_epochs"] = given.pop("epochs")
     return given
 

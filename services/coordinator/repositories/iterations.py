@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.coordinator.database import to_json
-from services.coordinator.repositories import event_log
+from services.coordinator.repositories import event_log, pools
 from services.coordinator.repositories.rows import execute, fetch, fetch_one
 from services.coordinator.repositories.runs import SYSTEM
 from services.coordinator.states import Phase, check_phase
@@ -44,18 +44,19 @@ async def everything(c: AsyncConnection, run_id: str) -> list[JsonObject]:
 
 async def start(c: AsyncConnection, run_id: str, number: int, phase: Phase) -> None:
     """A new iteration; from the first on its tuning pool is there already, and is counted."""
+    tuning = await pools.membership(c, run_id, "tuning", number)
     row = await fetch_one(
         c,
-        """
+        f"""
         INSERT INTO iterations (run_id, number, phase, tuning_pool, cache_pool)
-        SELECT :run_id, CAST(:number AS bigint), :phase,
-            CASE WHEN :number > 0 THEN count(*) FILTER (WHERE born_in = :number) END,
-            CASE WHEN :number > 0 THEN count(*) END
-        FROM instructions WHERE run_id = :run_id AND born_in <= :number
+        SELECT :run_id, CAST(:iteration AS bigint), :phase,
+            CASE WHEN :iteration > 0 THEN count(*) FILTER (WHERE {tuning}) END,
+            CASE WHEN :iteration > 0 THEN count(*) END
+        FROM instructions i WHERE run_id = :run_id AND born_in <= :iteration
         ON CONFLICT DO NOTHING RETURNING tuning_pool, cache_pool
         """,
         run_id=run_id,
-        number=number,
+        iteration=number,
         phase=phase,
     )
     if row is not None:

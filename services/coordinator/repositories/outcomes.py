@@ -9,7 +9,7 @@ from services.coordinator.run_config import SelectionMode
 from shared.types import JsonObject
 
 CHOSEN: dict[SelectionMode, str] = {
-    "balanced": "is_difficult OR place <= num_difficult",
+    "balanced": "place <= CASE WHEN is_difficult THEN :number - num_easy ELSE num_easy END",
     "difficult_only": "is_difficult AND place <= :number",
     "easy_only": "NOT is_difficult AND place <= :number",
     "random": "place_in_all <= :number",
@@ -56,7 +56,8 @@ async def select(
     seed: int,
 ) -> int:
     """The production form of `selection.choose`: one statement over the iteration's verdicts."""
-    limit = "least(2 * num_difficult, num_judged)" if number is None else "CAST(:given AS bigint)"
+    balanced = "least(2 * num_difficult, num_judged)"
+    limit = balanced if number is None else "CAST(:given AS bigint)"
     chosen = CHOSEN[mode].replace(":number", limit)
     return await execute(
         c,
@@ -73,11 +74,13 @@ async def select(
                 count(*) FILTER (WHERE is_difficult) OVER () AS num_difficult,
                 count(*) OVER () AS num_judged
             FROM judged
+        ), counted AS (
+            SELECT *, least(num_difficult, num_judged - num_difficult, {limit} / 2) AS num_easy FROM ranked
         )
         INSERT INTO selections (run_id, iteration, instruction_id, kind)
         SELECT :run_id, CAST(:iteration AS bigint), instruction_id,
             CASE WHEN is_difficult THEN 'difficult' ELSE 'easy' END
-        FROM ranked WHERE {chosen}
+        FROM counted WHERE {chosen}
         ON CONFLICT DO NOTHING
         """,
         run_id=run_id,

@@ -6,11 +6,16 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.coordinator.database import Reader
-from services.coordinator.repositories.rows import execute, fetch, fetch_one, join_by_hashing
+from services.coordinator.repositories.rows import execute, fetch, fetch_one, join_by_hashing, scalar
 from shared.types import JsonObject
 
 COLUMNS = "id, image, text, task_type, origin, parent, born_in, dialogue, turn"
 ROWS_AT_ONCE = 1000
+BORN_NOW = "i.born_in = :iteration"
+SELECTED_BEFORE = """
+    EXISTS (SELECT FROM selections s
+        WHERE s.run_id = :run_id AND s.iteration = :iteration - 1 AND s.instruction_id = i.id)
+"""
 
 
 async def seed(c: AsyncConnection, run_id: str, dataset: str) -> int:
@@ -34,16 +39,17 @@ async def page(
 
     It costs the same at any depth and however large the run has grown since: a page of each birth, merged.
     """
+    member = await membership(c, run_id, pool, iteration)
     return await fetch(
         c,
         f"""
         SELECT {COLUMNS} FROM generate_series(CAST(:first AS bigint), :iteration) birth CROSS JOIN LATERAL (
-            SELECT {COLUMNS} FROM instructions
-            WHERE run_id = :run_id AND born_in = birth AND id > :after ORDER BY id LIMIT :limit
+            SELECT {COLUMNS} FROM instructions i
+            WHERE run_id = :run_id AND born_in = birth AND id > :after AND {member} ORDER BY id LIMIT :limit
         ) born ORDER BY id LIMIT :limit
         """,
         run_id=run_id,
-        first=iteration if pool == "tuning" else 1,
+        first=iteration if member == BORN_NOW else 1,
         iteration=iteration,
         after=after,
         limit=limit,
@@ -58,12 +64,14 @@ async def by_image(
     Each batch is a query of its own: a slow reader holds neither a connection nor a snapshot, whose dead rows
     nobody could clean away.
     """
+    async with Reader(engine).connect() as c:
+        member = await membership(c, run_id, pool, iteration)
     query = f"""
         SELECT {", ".join(f"i.{name}" for name in COLUMNS.split(", "))}, a.text AS answer, a.request_hash,
             a.model_revision, a.prompt_version
         FROM (
-            SELECT {COLUMNS} FROM instructions
-            WHERE run_id = :run_id AND {born(pool)} AND (image, id) > (:image, :id)
+            SELECT {COLUMNS} FROM instructions i
+            WHERE run_id = :run_id AND {member} AND (image, id) > (:image, :id)
             ORDER BY image, id LIMIT {ROWS_AT_ONCE}
         ) i
         LEFT JOIN bindings b ON b.run_id = :run_id AND b.instruction_id = i.id
@@ -77,6 +85,7 @@ async def by_image(
 
 async def count_answered(c: AsyncConnection, run_id: str, pool: str, iteration: int) -> JsonObject:
     """How many of the pool's instructions have a teacher's answer, and how many have none."""
+    member = await membership(c, run_id, pool, iteration)
     await join_by_hashing(c)
     row = await fetch_one(
         c,
@@ -84,7 +93,7 @@ async def count_answered(c: AsyncConnection, run_id: str, pool: str, iteration: 
         SELECT count(b.run_id) AS answered, count(*) - count(b.run_id) AS unanswered
         FROM instructions i LEFT JOIN bindings b ON b.run_id = i.run_id AND b.instruction_id = i.id
             AND b.role = 'teacher' AND b.checkpoint = ''
-        WHERE i.run_id = :run_id AND i.{born(pool)}
+        WHERE i.run_id = :run_id AND {member}
         """,
         run_id=run_id,
         iteration=iteration,
@@ -180,6 +189,15 @@ async def verdicts(c: AsyncConnection, run_id: str, instruction_id: int) -> list
     )
 
 
-def born(pool: str) -> str:
-    """What makes an instruction part of a pool; both are views on one table."""
-    return {"tuning": "born_in = :iteration", "cache": "born_in <= :iteration"}[pool]
+async def membership(c: AsyncConnection, run_id: str, pool: str, iteration: int) -> str:
+    """What makes an instruction `i` part of a pool; both are views on one table.
+
+    The tuning pool is what was born in the iteration. Where nothing new is written, nothing was: then it is what the
+    iteration before selected.
+    """
+    if pool == "cache":
+        return "i.born_in <= :iteration"
+    # by its order, so that an index finds it: a mere EXISTS may be searched for among all rows
+    query = "SELECT id FROM instructions WHERE run_id = :run_id AND born_in = :iteration ORDER BY id LIMIT 1"
+    first_born = await scalar(c, query, run_id=run_id, iteration=iteration)
+    return SELECTED_BEFORE if first_born is None else BORN_NOW

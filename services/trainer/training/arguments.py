@@ -23,6 +23,7 @@ def training_arguments(plan: Plan, steps: int) -> Any:
         per_device_train_batch_size=micro,
         gradient_accumulation_steps=accumulation,
         num_train_epochs=given.n_epochs,
+        max_steps=given.max_steps or -1,  # -1: the epochs decide
         learning_rate=plan.learning_rate,
         lr_scheduler_type="cosine",
         warmup_steps=math.ceil(given.warmup_ratio * steps),

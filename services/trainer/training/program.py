@@ -44,7 +44,8 @@ def _run(plan: Plan, started: float) -> None:
     join(plan.devices.gpu, plan.devices.num_processes)
     examples = Examples(plan.prepared)
     steps_per_epoch = math.ceil(len(examples) / plan.hyperparameters.batch_size)
-    steps = plan.hyperparameters.n_epochs * steps_per_epoch
+    steps = plan.hyperparameters.max_steps or plan.hyperparameters.n_epochs * steps_per_epoch
+    num_tokens = round(examples.counts.tokens * steps / steps_per_epoch)  # whole epochs exactly
     set_seed(plan.seed % 2**32)
     arguments = training_arguments(plan, steps)  # before the model: under ZeRO-3 they decide how it is loaded
     order = _order(plan, examples)
@@ -62,13 +63,13 @@ def _run(plan: Plan, started: float) -> None:
         callbacks=callbacks,
     )
     if trainer.is_world_process_zero():
-        _say_what_is_ready(plan, examples, order, steps, time.perf_counter() - started)
+        _say_what_is_ready(plan, examples, order, steps, num_tokens, time.perf_counter() - started)
     trainer.train(resume_from_checkpoint=str(plan.resume_from) if plan.resume_from else None)
     if stops.stopped:
         if trainer.is_world_process_zero():
             endings.say(plan.folder, endings.Ending("paused", "stopped after a step, as asked"))
         return
-    _save(plan, trainer, examples, progress.losses)
+    _save(plan, trainer, num_tokens, progress.losses)
 
 
 class StudentTrainer(Trainer):  # type: ignore[misc]
@@ -137,7 +138,12 @@ def _progress(plan: Plan, examples: Examples) -> WritesProgress:
 
 
 def _say_what_is_ready(
-    plan: Plan, examples: Examples, order: GroupedByLength | None, steps: int, seconds: float
+    plan: Plan,
+    examples: Examples,
+    order: GroupedByLength | None,
+    steps: int,
+    num_tokens: int,
+    seconds: float,
 ) -> None:
     counts, lengths = examples.counts, examples.lengths
     taken = epoch_order(lengths, order.batch_size, order.seed, 0) if order else list(range(len(lengths)))
@@ -148,21 +154,21 @@ def _say_what_is_ready(
         records=counts.records,
         turns=counts.turns,
         left_out=counts.left_out,
-        tokens=counts.tokens * plan.hyperparameters.n_epochs,
+        tokens=num_tokens,
         padding_share=round(padding_share(lengths, taken, plan.shape.micro_batch_size), 4),
         num_devices=plan.devices.num_processes,
         start_up_s=round(seconds, 2),
     )
 
 
-def _save(plan: Plan, trainer: Any, examples: Examples, losses: list[float]) -> None:
+def _save(plan: Plan, trainer: Any, num_tokens: int, losses: list[float]) -> None:
     trainer.save_model(str(plan.weights))
     if trainer.is_world_process_zero():
         copy_processor(plan.model, plan.weights)
         training_states.flush(plan.weights)
         trained = {
             "train_loss": sum(losses) / max(len(losses), 1),
-            "trained_tokens": examples.counts.tokens * plan.hyperparameters.n_epochs,
+            "trained_tokens": num_tokens,
         }
         write_line(plan.progress, kind="trained", **trained)
         durable.write(plan.trained, json.dumps(trained).encode())
