@@ -8,7 +8,19 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import SQLAlchemyError
 
-from services.coordinator.api import changing, datasets, doctor, instructions, keys, pools, runs, usage, views
+from services.coordinator.api import (
+    benchmarks,
+    changing,
+    datasets,
+    doctor,
+    evaluations,
+    instructions,
+    keys,
+    pools,
+    runs,
+    usage,
+    views,
+)
 from services.coordinator.api.frame import Desk
 from services.coordinator.api.parameters import known_parameters
 from services.coordinator.api.storable import storable
@@ -74,7 +86,7 @@ def create_coordinator_app(settings: CoordinatorSettings, own_keys: Keys) -> Fas
     app.add_exception_handler(SQLAlchemyError, _database_error)
     streams = Streams(settings.streams_per_key)
     desk = Desk(settings, engine, services, ImageStore(settings.image_store), imports, streams)
-    for part in (datasets, runs, changing, usage, pools, instructions, views):
+    for part in (datasets, runs, changing, usage, pools, instructions, views, benchmarks, evaluations):
         app.include_router(part.router(desk))
     app.include_router(keys.router(desk, ring))
     app.include_router(doctor.router(desk, own_keys, queue))

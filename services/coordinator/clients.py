@@ -15,6 +15,7 @@ from services.coordinator.bare_teacher import BareTeacher
 from services.coordinator.outgoing import Http, ItemFailed, Unreadable, Waiting, sorted_error
 from services.coordinator.settings import CoordinatorSettings
 from shared.errors import ComdError
+from shared.headers import ENGINE_HEADER, PROMPT_HEADER
 from shared.messages import user_message
 from shared.types import (
     Assessment,
@@ -29,7 +30,6 @@ from shared.types import (
 )
 from shared.usage import usage_of
 
-ENGINE_HEADER = "x-comd-engine"
 IDENTITY_KEPT_S = 30.0
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -95,7 +95,7 @@ class Services:
         if picture is not None:
             message["content"].insert(0, {"type": "image_url", "image_url": {"url": picture}})
         asked = {"messages": [message], "max_tokens": 1}
-        await self._complete(role, model, asked, engine)
+        await self.complete(role, model, asked, engine)
 
     async def chat(
         self,
@@ -109,7 +109,7 @@ class Services:
     ) -> Answer:
         """One answer of the teacher or the student to one instruction."""
         asked = {"messages": [user_message(image, text)], "seed": seed, **sampling}
-        return _answer(self.urls[role], *await self._complete(role, model, asked, engine))
+        return read_answer(self.urls[role], *await self.complete(role, model, asked, engine))
 
     async def assess(self, asked: AssessmentRequest, engine: EngineSpec | None) -> Assessment:
         url = f"{self.urls['assessor']}/v1/assessments"
@@ -121,15 +121,16 @@ class Services:
         body = asked.model_dump_json().encode()
         return _read(Augmentation, await self.http.request("POST", url, body, headers=_engine(engine)))
 
-    async def _complete(
-        self, role: str, model: str, asked: JsonObject, engine: EngineSpec | None
+    async def complete(
+        self, role: str, model: str, asked: JsonObject, engine: EngineSpec | None, *, is_plain: bool = False
     ) -> tuple[JsonObject, float]:
-        """The reply, and the seconds that the engine took."""
+        """The reply, and the seconds that the engine took. `is_plain`: without the teacher's own prompt."""
         with self._forgetting(role, engine):
             if role == "teacher" and await self.bare.is_there():
                 return await self.bare.chat(model, asked, engine)
             url, body = f"{self.urls[role]}/v1/chat/completions", {"model": model, **asked}
-            return await self.http.timed_request("POST", url, body, headers=_engine(engine))
+            headers = _engine(engine) | ({PROMPT_HEADER: "none"} if is_plain else {})
+            return await self.http.timed_request("POST", url, body, headers=headers)
 
     @contextmanager
     def _forgetting(self, role: str, engine: EngineSpec | None) -> Iterator[None]:
@@ -149,7 +150,8 @@ def _engine(engine: EngineSpec | None) -> dict[str, str]:
     return {} if engine is None else {ENGINE_HEADER: json.dumps(engine.model_dump())}
 
 
-def _answer(url: str, reply: JsonObject, seconds: float) -> Answer:
+def read_answer(url: str, reply: JsonObject, seconds: float) -> Answer:
+    """What a reply says. Unreadable where it is no chat completion, or one without text."""
     try:
         choice = reply["choices"][0]
         text = choice["message"]["content"]

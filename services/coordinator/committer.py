@@ -25,6 +25,7 @@ TABLES = (  # parents before children; the key by which rows are sorted, so that
     ("instructions", ("run_id", "id")),
     ("candidates", ("run_id", "iteration", "parent", "attempt")),
     ("evaluation_answers", ("run_id", "iteration", "item_id")),
+    ("evaluation_results", ("run_id", "item_id")),
     ("failures", ("run_id", "iteration", "phase", "image", "instruction_id")),
 )
 

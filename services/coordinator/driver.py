@@ -19,8 +19,10 @@ from services.coordinator.leadership import Leader, LeadershipLost, heartbeat, l
 from services.coordinator.outgoing import ItemFailed, Unreadable, Waiting
 from services.coordinator.phases.asking import ask, ending, is_to_be_asked
 from services.coordinator.phases.drive import Drive, Office, Outcome, RunFailed
+from services.coordinator.phases.evaluating import evaluating
+from services.coordinator.phases.measuring import measuring
 from services.coordinator.phases.selecting import selecting
-from services.coordinator.phases.tasked import assessing, augmenting, evaluating, teaching
+from services.coordinator.phases.tasked import assessing, augmenting, teaching
 from services.coordinator.phases.training import pretraining, training
 from services.coordinator.queue import Queue, patiently
 from services.coordinator.repositories import event_log, iterations, planning, pools, runs
@@ -40,6 +42,7 @@ PHASES: dict[str, Callable[[Drive, JsonObject], Awaitable[Outcome]]] = {
     "assessing": assessing,
     "selecting": selecting,
     "augmenting": augmenting,
+    "measuring": measuring,
 }
 ELECTION_PAUSE_S = 1.0
 QUEUE_LOOK_S = 0.5
@@ -151,7 +154,8 @@ async def _start(drive: Drive) -> None:
     """Iteration 0, and the data set's instructions as the first pool."""
     async with drive.office.leader.transaction() as c:
         await runs.hold(c, drive.run_id)
-        await pools.seed(c, drive.run_id, drive.run["dataset"])
+        if drive.plan.kind == "training":
+            await pools.seed(c, drive.run_id, drive.run["dataset"])
         await iterations.start(c, drive.run_id, 0, first_phase(0, drive.plan))
 
 

@@ -14,10 +14,10 @@ import orjson
 from shared import logs, request_ids
 from shared.engine import pooled_client
 from shared.errors import ComdError
+from shared.headers import ENGINE_SECONDS_HEADER
 from shared.keys import Keys
 from shared.types import JsonObject
 
-SECONDS_HEADER = "x-comd-engine-seconds"
 WAIT_STATUSES = {401, 408, 429, 503, 504}
 WAIT_CODES = {"engine_unavailable", "checkpoint_not_loaded", "bad_configuration", "model_not_found"}
 WaitCause = Literal["busy", "down", "other"]
@@ -149,7 +149,7 @@ def _seconds(retry_after: str | None) -> float:
 
 def _engine_seconds(response: httpx.Response, measured: float) -> float:
     try:
-        said = float(response.headers.get(SECONDS_HEADER, measured))
+        said = float(response.headers.get(ENGINE_SECONDS_HEADER, measured))
     except ValueError:
         return measured
     return said if 0 <= said < float("inf") else measured

@@ -23,6 +23,7 @@ from services.coordinator.settings import CoordinatorSettings
 from services.coordinator.tasks.assess import assess
 from services.coordinator.tasks.augment import augment
 from services.coordinator.tasks.evaluate import evaluate
+from services.coordinator.tasks.measure import measure
 from services.coordinator.tasks.teach import teach
 from services.coordinator.tasks.work import IdentityChanged, Tools, Work
 from shared import logs, request_ids
@@ -33,6 +34,7 @@ TASKS: dict[str, Callable[[Work, Tools], Awaitable[None]]] = {
     "assessing": assess,
     "augmenting": augment,
     "evaluating": evaluate,
+    "measuring": measure,
 }
 GATHER_S = 0.01  # free places wait so long for others, so that tasks are claimed in batches
 BLOCK_MS = 500

@@ -7,13 +7,13 @@ from pydantic import ConfigDict, Field, model_validator
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.coordinator.api import shapes
-from services.coordinator.api.frame import Asked, Desk, answer, asked_by, run_or_404
+from services.coordinator.api.frame import Asked, Desk, answer, asked_by, check_trains, run_or_404
 from services.coordinator.api.probing import check_engine, has_pictures
 from services.coordinator.api.usage import run_view
 from services.coordinator.repositories import event_log, iterations, outcomes, planning, runs
 from services.coordinator.run_config import MOST_MONEY, Price, RunConfig
 from shared.errors import Conflict
-from shared.types import EngineSpec, JsonObject, Role
+from shared.types import EngineSpec, JsonObject, LoopRole
 
 ENDED = {"exhausted", "cancelled"}  # a finished run may be asked for more
 
@@ -27,7 +27,7 @@ class RunChange(Asked):
     restart_assessment: bool = Field(
         False, description="discard the verdicts of the assessment that goes on and fix its judge anew"
     )
-    prices: dict[Role, Price | None] = Field(default_factory=dict, description="null takes a price away")
+    prices: dict[LoopRole, Price | None] = Field(default_factory=dict, description="null takes a price away")
     budget: float | None = Field(None, ge=0, le=MOST_MONEY, description="null takes the limit away")
 
     @model_validator(mode="after")
@@ -74,6 +74,7 @@ async def change_run(desk: Desk, run_id: str, asked: RunChange, cause: str) -> J
 
 
 def _check(run: JsonObject, asked: RunChange) -> None:
+    check_trains(run)
     if asked.changes_engines and run["status"] in ENDED:
         raise Conflict(f"run {run['id']} is {run['status']}; only a run that can go on takes another engine")
 

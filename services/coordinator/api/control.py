@@ -7,13 +7,19 @@ from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.coordinator.api import shapes
-from services.coordinator.api.frame import Asked, Desk, answer, asked_by, run_or_404
+from services.coordinator.api.frame import Asked, Desk, answer, asked_by, check_trains, run_or_404
 from services.coordinator.api.usage import run_view
-from services.coordinator.repositories import event_log, failures, iterations, runs
+from services.coordinator.repositories import evaluations, event_log, failures, iterations, runs
 from services.coordinator.run_config import RunConfig
 from services.coordinator.states import RunStatus
 from shared.errors import Conflict
 from shared.types import JsonObject, WholeNumber
+
+FOLLOW: dict[RunStatus, tuple[RunStatus, ...]] = {  # evaluations that the run began, in these statuses
+    "paused": ("running",),
+    "running": ("paused",),
+    "cancelled": ("created", "running", "paused", "failed"),
+}
 
 
 class MoreTrainings(Asked):
@@ -88,6 +94,7 @@ async def begin(
     """The run with trainings added (its configuration's number where none is given), on its way."""
     async with desk.engine.begin() as c:
         run = await run_or_404(c, run_id, for_update=True)
+        check_trains(run)
         num = count or RunConfig.model_validate(run["config"]).trainings
         if idempotency_key is None or not await _is_repeat(c, run_id, idempotency_key, num):
             await runs.add_trainings(c, run_id, num, cause)
@@ -104,6 +111,8 @@ async def become(desk: Desk, run_id: str, status: RunStatus, cause: str) -> Json
             if status == "running" and run["status"] not in {"paused", "failed"}:
                 raise Conflict(f"run {run_id} is {run['status']}; only a paused or failed run can be resumed")
             await runs.set_status(c, run_id, status, cause=cause)
+            for follower in await evaluations.followers(c, run_id, FOLLOW.get(status, ())):
+                await runs.set_status(c, follower, status, cause=cause)
         return await run_view(c, run_id)
 
 

@@ -14,7 +14,7 @@ from services.coordinator.clients import Services
 from services.coordinator.intake.imports import Imports
 from services.coordinator.repositories import runs
 from services.coordinator.settings import CoordinatorSettings
-from shared.errors import NotFound
+from shared.errors import Conflict, NotFound
 from shared.images import ImageStore
 from shared.rates import Streams
 from shared.types import JsonObject
@@ -68,6 +68,12 @@ async def run_or_404(c: AsyncConnection, run_id: str, *, for_update: bool = Fals
     if run is None:
         raise NotFound(f"there is no run {run_id!r}; GET /v1/runs lists them", code="run_not_found")
     return run
+
+
+def check_trains(run: JsonObject) -> None:
+    """Conflict where the run is an evaluation, which has no trainings."""
+    if run["kind"] != "training":
+        raise Conflict(f"{run['id']} is an evaluation: it measures one model and has no trainings")
 
 
 def asked_by(request: Request) -> str:

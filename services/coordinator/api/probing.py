@@ -9,8 +9,9 @@ from PIL import Image
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.coordinator.clients import Services
+from services.coordinator.evaluations import settled
 from services.coordinator.outgoing import ItemFailed, Unreadable, Waiting
-from services.coordinator.repositories import datasets
+from services.coordinator.repositories import benchmarks, datasets
 from services.coordinator.run_config import RunConfig
 from shared.errors import Unprocessable
 from shared.types import EngineSpec
@@ -57,6 +58,7 @@ async def check_datasets(c: AsyncConnection, dataset: str, config: RunConfig) ->
         wanted["pretraining.dataset"] = ("pretrain", config.pretraining.dataset)
     if config.evaluation:
         wanted["evaluation.dataset"] = ("evaluation", config.evaluation.dataset)
+    await _check_benchmarks(c, config)
     for param, (purpose, name) in wanted.items():
         found = await datasets.get(c, name)
         if found is None:
@@ -75,3 +77,15 @@ async def check_datasets(c: AsyncConnection, dataset: str, config: RunConfig) ->
                 f"but {purpose!r} is needed here; register it again under another name with that purpose",
                 param=param,
             )
+
+
+async def _check_benchmarks(c: AsyncConnection, config: RunConfig) -> None:
+    """Each is registered, and its settings are such as its kind takes."""
+    for place, one in enumerate(config.benchmarks):
+        found = await benchmarks.get(c, one.benchmark)
+        if found is None:
+            raise Unprocessable(
+                f"there is no benchmark {one.benchmark!r}; register it first (POST /v1/benchmarks)",
+                param=f"benchmarks.{place}.benchmark",
+            )
+        settled(one.settings, found["kind"])

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
-from services.coordinator.api import branching, control, flips, history, shapes
+from services.coordinator.api import branching, control, flips, heldout, history, shapes
 from services.coordinator.api.frame import Asked, Desk, DocumentedAs, answer, asked_by, run_or_404
 from services.coordinator.api.probing import check_datasets, check_engine, has_pictures
 from services.coordinator.api.streams import EventStream, one_stream
@@ -33,6 +33,7 @@ def router(desk: Desk) -> APIRouter:
     history.add_history(routes, desk)
     branching.add_branching(routes, desk)
     flips.add_flips(routes, desk)
+    heldout.add_heldout(routes, desk)
     return routes
 
 

@@ -62,7 +62,7 @@ class Refusal(Shape):
 class Dataset(Shape):
     id: str
     name: str
-    purpose: Literal["instruct", "pretrain", "evaluation"]
+    purpose: Literal["instruct", "pretrain", "evaluation", "benchmark"]
     status: Literal["importing", "ready"]
     path: str
     images: str | None
@@ -269,6 +269,22 @@ class Flip(Shape):
 
 
 class FlipPage(Page[Flip]):
+    next_cursor: str | None
+
+
+class HeldoutItem(Shape):
+    id: str
+    dialogue: str  # with `turn` the item's name in its data set
+    turn: int
+    task_type: str
+    image: str | None  # sha256
+    text: str
+    reference: str | None
+    answer: str | None  # None: not asked (yet), or it failed
+    correct: bool | None
+
+
+class HeldoutPage(Page[HeldoutItem]):
     next_cursor: str | None
 
 

@@ -68,6 +68,7 @@ class Drive:
     curve_due: float = 0.0  # when the training's curve is looked at next
     curve_refused: bool = False
     students_done: int | None = None  # the iteration whose student answers are all there
+    heldout_done: int | None = None  # the iteration whose held-out questions are all answered
     _retries: int = 0
     _count_pause: float = PROGRESS_S
     _count_s: float = 0.0  # that counting has taken since the progress was shown last
@@ -82,12 +83,18 @@ class Drive:
         self.run, self.config = run, RunConfig.model_validate(run["config"])
         retries = iteration["retries"] if iteration else 0
         if retries != self._retries:
-            self.students_done, self._retries = None, retries
+            self.students_done, self.heldout_done, self._retries = None, None, retries
 
     @property
     def plan(self) -> Plan:
         config = self.config
-        return Plan(config.pretraining is not None, config.evaluation is not None, self.run["target"])
+        return Plan(
+            has_pretraining=config.pretraining is not None,
+            has_evaluation=config.evaluation is not None or bool(config.benchmarks),
+            target=self.run["target"],
+            repeats=config.augmentation.mode == "repeat",
+            kind=self.run["kind"],
+        )
 
     def engine(self, role: str) -> EngineSpec | None:
         spec = self.run["engines"].get(role)

@@ -20,7 +20,7 @@ async def teaching(drive: Drive, iteration: JsonObject) -> Outcome:
     return Outcome.OVER if await work_off(drive, iteration) else Outcome.GOES_ON
 
 
-async def evaluating(drive: Drive, iteration: JsonObject) -> Outcome:
+async def heldout(drive: Drive, iteration: JsonObject) -> Outcome:
     """The newest student answers the held-out questions."""
     await drive.lease(await checkpoint_of(drive, iteration))
     if not await work_off(drive, iteration):
@@ -159,4 +159,5 @@ async def _show(drive: Drive, iteration: JsonObject) -> None:
         async with drive.office.leader.engine.connect() as c:
             done, total = await work.progress(c, drive.run_id, iteration["number"], iteration["phase"])
             waiting = await planning.waiting_note(c, drive.run_id)
-    await drive.show(iteration, done, total, waiting=waiting)
+    unit = "questions" if iteration["phase"] == "measuring" else "instructions"
+    await drive.show(iteration, done, total, waiting=waiting, unit=unit)

@@ -22,7 +22,10 @@ async def get(c: AsyncConnection, name: str, *, for_update: bool = False) -> Jso
 
 
 async def everything(c: AsyncConnection) -> list[JsonObject]:
-    return await fetch(c, f"SELECT {SUMMARY} FROM datasets ORDER BY created_at, name")
+    """All that runs use; benchmarks are listed for themselves."""
+    return await fetch(
+        c, f"SELECT {SUMMARY} FROM datasets WHERE purpose <> 'benchmark' ORDER BY created_at, name"
+    )
 
 
 async def add(c: AsyncConnection, summary: JsonObject) -> bool:

@@ -43,6 +43,11 @@ FAILED = f"""
         JOIN dataset_items d ON d.dataset = r.config->'evaluation'->>'dataset' AND d.image = f.image
         WHERE {WHOLE_IMAGE} = 'evaluating' AND NOT EXISTS (SELECT FROM evaluation_answers e
             WHERE e.run_id = f.run_id AND e.iteration = f.iteration AND e.item_id = d.id)
+        UNION ALL
+        SELECT f.iteration, f.phase, b.id, f.reason FROM failures f
+        JOIN runs r ON r.id = f.run_id JOIN benchmark_items b ON b.dataset = r.dataset AND b.image = f.image
+        WHERE {WHOLE_IMAGE} = 'measuring' AND NOT EXISTS (SELECT FROM evaluation_results e
+            WHERE e.run_id = f.run_id AND e.item_id = b.id)
     ) of_phases ORDER BY iteration, phase, id, reason
 """
 OF_PHASE = "iteration = :iteration AND phase = :phase"
@@ -103,9 +108,10 @@ async def page(
         c,
         f"""
         SELECT f.iteration, f.phase, f.image, f.instruction_id, f.reason, f.attempts,
-            coalesce(i.text, d.text) AS text
+            coalesce(i.text, d.text, b.content->>'question') AS text
         FROM failures f JOIN runs r ON r.id = f.run_id
         LEFT JOIN instructions i ON i.run_id = f.run_id AND i.id = f.instruction_id AND f.phase <> 'evaluating'
+        LEFT JOIN benchmark_items b ON b.dataset = r.dataset AND b.id = f.instruction_id AND f.phase = 'measuring'
         LEFT JOIN dataset_items d ON d.dataset = r.config->'evaluation'->>'dataset'
             AND d.id = f.instruction_id AND f.phase = 'evaluating'
         WHERE f.run_id = :run_id{only} AND (f.iteration, f.phase, f.image, f.instruction_id)

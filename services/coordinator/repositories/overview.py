@@ -8,7 +8,7 @@ from shared.types import JsonObject
 
 
 async def cards(c: AsyncConnection, limit: int, skip: int = 0) -> list[JsonObject]:
-    """Runs, the newest first, with where they stand, their first and last accuracy and what they cost."""
+    """Runs that train, the newest first, with where they stand, their first and last accuracy and what they cost."""
     accuracy = """
         (SELECT heldout_accuracy FROM iterations WHERE run_id = runs.id AND heldout_accuracy IS NOT NULL
         ORDER BY number {order} LIMIT 1)
@@ -19,7 +19,7 @@ async def cards(c: AsyncConnection, limit: int, skip: int = 0) -> list[JsonObjec
         SELECT {COLUMNS}, {STAND}, {accuracy.format(order="")} AS first_accuracy,
             {accuracy.format(order="DESC")} AS last_accuracy,
             (SELECT coalesce(sum(cost_nanos), 0)::bigint FROM usage_totals WHERE run_id = runs.id) AS cost_nanos
-        FROM runs ORDER BY created_at DESC, id LIMIT :limit OFFSET :skip
+        FROM runs WHERE kind = 'training' ORDER BY created_at DESC, id LIMIT :limit OFFSET :skip
         """,
         limit=limit,
         skip=skip,
@@ -27,7 +27,9 @@ async def cards(c: AsyncConnection, limit: int, skip: int = 0) -> list[JsonObjec
 
 
 async def run_counts(c: AsyncConnection) -> list[JsonObject]:
-    return await fetch(c, "SELECT status, count(*) AS number FROM runs GROUP BY status")
+    return await fetch(
+        c, "SELECT status, count(*) AS number FROM runs WHERE kind = 'training' GROUP BY status"
+    )
 
 
 async def running(c: AsyncConnection) -> list[JsonObject]:

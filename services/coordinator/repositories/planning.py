@@ -11,7 +11,8 @@ from services.coordinator.repositories.tasks import KEY, TaskKey
 # What phases read and write. A planner that knows these tables as they were before the last phase, or before the
 # run's first instructions, may join half a million rows by nested loops.
 READ_BY_PHASES = (
-    "instructions, bindings, answers, verdicts, selections, candidates, failures, evaluation_answers"
+    "instructions, bindings, answers, verdicts, selections, candidates, failures, evaluation_answers, "
+    "evaluation_results"
 )
 OF_PHASE = "run_id = :run_id AND iteration = :iteration AND phase = :phase"
 IS_OUT = "state IN ('published', 'leased')"

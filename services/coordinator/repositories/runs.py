@@ -12,8 +12,8 @@ from services.coordinator.states import RunStatus, check_transition
 from shared.types import JsonObject
 
 COLUMNS = (
-    "id, name, dataset, config, engines, status, target, holds_lease, progress, reason, parent_run, branched_from, "
-    "created_at, updated_at"
+    "id, name, kind, dataset, config, engines, status, target, holds_lease, progress, reason, parent_run, "
+    "branched_from, created_at, updated_at"
 )
 SYSTEM = "the coordinator"  # the cause of what nobody asked for
 
@@ -60,7 +60,7 @@ async def find(c: AsyncConnection, id_or_name: str) -> JsonObject | None:
     return await fetch_one(
         c,
         f"""
-        SELECT {COLUMNS}, {STAND} FROM runs WHERE id = :wanted OR name = :wanted
+        SELECT {COLUMNS}, {STAND} FROM runs WHERE id = :wanted OR name = :wanted AND kind = 'training'
         ORDER BY id = :wanted DESC, created_at DESC LIMIT 1
         """,
         wanted=id_or_name,
@@ -68,8 +68,10 @@ async def find(c: AsyncConnection, id_or_name: str) -> JsonObject | None:
 
 
 async def everything(c: AsyncConnection) -> list[JsonObject]:
-    """All runs, the newest first, with where they stand."""
-    return await fetch(c, f"SELECT {COLUMNS}, {STAND} FROM runs ORDER BY created_at DESC, id")
+    """All runs that train, the newest first, with where they stand."""
+    return await fetch(
+        c, f"SELECT {COLUMNS}, {STAND} FROM runs WHERE kind = 'training' ORDER BY created_at DESC, id"
+    )
 
 
 async def view(c: AsyncConnection, run_id: str) -> JsonObject | None:

@@ -47,11 +47,18 @@ EVALUATING = f"""
     LEFT JOIN evaluation_answers e ON e.run_id = :run_id AND e.iteration = :iteration AND e.item_id = i.id
     WHERE e.run_id IS NULL AND {UNFAILED.format(phase="evaluating")}
 """
+MEASURING = f"""
+    FROM (SELECT r.id AS run_id, b.id, b.image, b.name, b.content FROM runs r
+        JOIN benchmark_items b ON b.dataset = r.dataset WHERE r.id = :run_id) i
+    LEFT JOIN evaluation_results e ON e.run_id = :run_id AND e.item_id = i.id
+    WHERE e.run_id IS NULL AND {UNFAILED.format(phase="measuring")}
+"""
 OPEN = {
     "teaching": TEACHING,
     "assessing": ASSESSING,
     "augmenting": AUGMENTING,
     "evaluating": EVALUATING,
+    "measuring": MEASURING,
 }
 LACKING = {phase: f"SELECT i.image {rest}" for phase, rest in OPEN.items()}
 # an augmentation is done with its new instructions' answers
@@ -66,6 +73,10 @@ TOTAL = {
         SELECT count(*) AS num FROM dataset_items d JOIN runs r
         ON d.dataset = r.config->'evaluation'->>'dataset' WHERE r.id = :run_id AND CAST(:iteration AS bigint) >= 0
     """,
+    "measuring": """
+        SELECT d.num_instructions AS num FROM runs r JOIN datasets d ON d.name = r.dataset
+        WHERE r.id = :run_id AND CAST(:iteration AS bigint) = 0
+    """,
 }
 INPUT = {
     "teaching": f"SELECT i.image, i.id, i.text {TEACHING} AND i.image = ANY(:images) ORDER BY i.id",
@@ -73,6 +84,7 @@ INPUT = {
     "evaluating": f"""
         SELECT i.image, i.id, i.text, i.reference, i.task_type {EVALUATING} AND i.image = ANY(:images) ORDER BY i.id
     """,
+    "measuring": f"SELECT i.image, i.id, i.name, i.content {MEASURING} AND i.image = ANY(:images) ORDER BY i.id",
 }
 ASSESSING_INPUT = f"""
     SELECT i.image, i.id, i.text, ta.text AS teacher_answer, sa.text AS student_answer, earlier.by_answer

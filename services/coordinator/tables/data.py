@@ -12,7 +12,7 @@ from services.coordinator.tables.base import Table, image_name, now
 class Dataset(Table):
     __tablename__ = "datasets"
     name: Mapped[str] = mapped_column(primary_key=True)
-    purpose: Mapped[str]  # instruct | pretrain | evaluation
+    purpose: Mapped[str]  # instruct | pretrain | evaluation | benchmark
     path: Mapped[str]
     images: Mapped[str] = mapped_column(server_default="")  # the folder
     status: Mapped[str] = mapped_column(server_default="ready")  # importing | ready

@@ -21,6 +21,7 @@ class Run(Table):
     __tablename__ = "runs"
     id: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str]
+    kind: Mapped[str] = mapped_column(server_default="training")  # training | evaluation
     dataset: Mapped[str] = mapped_column(ForeignKey("datasets.name"))
     config: Mapped[dict[str, Any]]
     engines: Mapped[dict[str, Any]]  # role -> EngineSpec, as swapped last

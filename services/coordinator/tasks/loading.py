@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.coordinator.repositories import iterations, runs, work
+from services.coordinator.measured import measured_of
+from services.coordinator.repositories import evaluations, iterations, runs, work
 from services.coordinator.repositories.tasks import Claim
 from services.coordinator.run_config import RunConfig
 from services.coordinator.tasks.work import Work
@@ -34,6 +35,7 @@ async def load_work(c: AsyncConnection, claims: Sequence[Claim]) -> list[Work]:
     if key.phase == "augmenting":
         texts = await work.existing_texts(c, key.run_id, key.iteration, images)
         born = await work.inputs(c, key.run_id, key.iteration + 1, "teaching", images)
+    evaluation = await evaluations.get(c, key.run_id) if key.phase == "measuring" else None
     engines = {role: EngineSpec.model_validate(spec) for role, spec in run["engines"].items()}
     return [
         Work(
@@ -46,6 +48,7 @@ async def load_work(c: AsyncConnection, claims: Sequence[Claim]) -> list[Work]:
             _of(claim, items),
             [text["text"] for text in _of(claim, texts)],
             _of(claim, born),
+            None if evaluation is None else measured_of(evaluation),
         )
         for claim in claims
     ]

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from services.coordinator.clients import Answer, Services
 from services.coordinator.committer import Rows
 from services.coordinator.costs import cost_nanos
+from services.coordinator.measured import Measured
 from services.coordinator.merge import picture_of
 from services.coordinator.outgoing import ItemFailed, Unreadable, Waiting
 from services.coordinator.repositories.tasks import Claim
@@ -42,6 +43,7 @@ class Work:
     items: list[JsonObject]
     texts: list[str] = field(default_factory=list)
     born: list[JsonObject] = field(default_factory=list)  # new instructions without the teacher's answer
+    measured: Measured | None = None  # of an evaluation
     note: str | None = None  # what it waits for
     calls: list[JsonObject] = field(default_factory=list)  # that were made and are not written down yet
     num_calls: int = 0

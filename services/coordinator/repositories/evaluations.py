@@ -1,0 +1,150 @@
+"""Queries on evaluations: what they are, what came of each question, and those that a run began for its student."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import orjson
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.coordinator.database import to_json
+from services.coordinator.repositories.rows import execute, fetch, fetch_one, insert
+from shared.types import JsonObject
+
+COLUMNS = """
+    r.id, r.name, r.dataset AS benchmark, b.kind, b.split, e.model, e.settings, e.judge, e.of_run AS run,
+    e.of_iteration AS iteration, e.automatic, e.scores, r.status, r.reason, r.progress,
+    d.num_instructions AS items, r.created_at, r.updated_at
+"""
+SOURCE = """
+    FROM evaluations e JOIN runs r ON r.id = e.run_id JOIN datasets d ON d.name = r.dataset
+    JOIN benchmarks b ON b.dataset = r.dataset
+"""
+IS_UNREADABLE = """
+    (s.run_id IS NOT NULL AND CASE WHEN s.review IS NULL THEN s.prediction IS NULL
+        ELSE coalesce((s.review->>'unjudged')::boolean, false) END)
+"""
+OUTCOME = f"""
+    CASE WHEN s.run_id IS NULL AND f.reason IS NOT NULL THEN 'failed' WHEN s.run_id IS NULL THEN 'open'
+        WHEN {IS_UNREADABLE} THEN 'unreadable' WHEN s.review IS NOT NULL THEN 'judged'
+        WHEN s.correct THEN 'right' ELSE 'wrong' END
+"""
+# a failure of the picture's whole task counts for each of its questions that has no result
+ITEMS = f"""
+    SELECT i.id, i.name, i.image, i.content, s.prediction, s.correct, s.likelihoods, s.review,
+        a.text AS answer_text, f.reason AS failure, {OUTCOME} AS outcome
+    FROM runs r JOIN benchmark_items i ON i.dataset = r.dataset
+    LEFT JOIN evaluation_results s ON s.run_id = r.id AND s.item_id = i.id
+    LEFT JOIN answers a ON a.request_hash = s.request_hash
+    LEFT JOIN LATERAL (
+        SELECT reason FROM failures f WHERE f.run_id = r.id AND f.phase = 'measuring' AND f.image = i.image
+            AND f.instruction_id IN (0, i.id) ORDER BY f.instruction_id DESC LIMIT 1
+    ) f ON s.run_id IS NULL
+    WHERE r.id = :run_id
+"""
+ROWS_AT_ONCE = 1000
+
+
+async def create(c: AsyncConnection, run: JsonObject, evaluation: JsonObject) -> bool:
+    """A run of the kind `evaluation`, on its way; False where it is there already."""
+    created = await execute(
+        c,
+        """
+        INSERT INTO runs (id, name, kind, dataset, config, engines, status, target, progress)
+        VALUES (:id, :name, 'evaluation', :dataset, CAST(:config AS jsonb), '{}', 'created', 0, '{}')
+        ON CONFLICT DO NOTHING
+        """,
+        **{**run, "config": to_json(run["config"])},
+    )
+    if created:
+        await insert(c, "evaluations", [{**evaluation, "run_id": run["id"]}])
+    return bool(created)
+
+
+async def get(c: AsyncConnection, run_id: str) -> JsonObject | None:
+    return await fetch_one(c, f"SELECT {COLUMNS} {SOURCE} WHERE e.run_id = :run_id", run_id=run_id)
+
+
+async def everything(
+    c: AsyncConnection, run: str | None = None, benchmark: str | None = None
+) -> list[JsonObject]:
+    """The newest first; of one run's students, or on one benchmark, where that is asked for."""
+    wanted = {"e.of_run": run, "r.dataset": benchmark}
+    given = {name: value for name, value in wanted.items() if value is not None}
+    where = " AND ".join(f"{name} = :{name.partition('.')[2]}" for name in given) or "true"
+    values = {name.partition(".")[2]: value for name, value in given.items()}
+    return await fetch(
+        c, f"SELECT {COLUMNS} {SOURCE} WHERE {where} ORDER BY r.created_at DESC, r.id", **values
+    )
+
+
+async def begun_by(c: AsyncConnection, ids: Sequence[str]) -> list[JsonObject]:
+    """Where those stand that a run began and waits for."""
+    return await fetch(
+        c,
+        "SELECT id, name, status, reason, progress FROM runs WHERE id = ANY(:ids) ORDER BY id",
+        ids=list(ids),
+    )
+
+
+async def followers(c: AsyncConnection, run_id: str, statuses: Sequence[str]) -> list[str]:
+    """The evaluations that a run began and that are in one of the statuses."""
+    rows = await fetch(
+        c,
+        """
+        SELECT r.id FROM evaluations e JOIN runs r ON r.id = e.run_id
+        WHERE e.of_run = :run_id AND e.automatic AND r.status = ANY(:statuses) ORDER BY r.id
+        """,
+        run_id=run_id,
+        statuses=list(statuses),
+    )
+    return [row["id"] for row in rows]
+
+
+async def counts(c: AsyncConnection, run_id: str) -> dict[str, int]:
+    """How many questions came to each outcome."""
+    rows = await fetch(c, f"SELECT outcome, count(*) AS num FROM ({ITEMS}) items GROUP BY 1", run_id=run_id)
+    return {row["outcome"]: row["num"] for row in rows}
+
+
+async def items(
+    c: AsyncConnection,
+    run_id: str,
+    *,
+    outcome: str | None = None,
+    group: str | None = None,
+    after: int = 0,
+    limit: int = ROWS_AT_ONCE,
+) -> list[JsonObject]:
+    """A page of questions with what came of them, in their official order, from behind the id `after`."""
+    wanted: dict[str, Any] = {"outcome = :outcome": outcome, "jsonb_exists(content->'groups', :group)": group}
+    given = [condition for condition, value in wanted.items() if value is not None]
+    values = {"outcome": outcome, "group": group}
+    return await fetch(
+        c,
+        f"""
+        SELECT * FROM ({ITEMS} AND i.id > :after) items
+        WHERE {" AND ".join(given) or "true"} ORDER BY id LIMIT :limit
+        """,
+        run_id=run_id,
+        after=after,
+        limit=limit,
+        **{name: value for name, value in values.items() if value is not None},
+    )
+
+
+async def all_items(c: AsyncConnection, run_id: str) -> AsyncIterator[list[JsonObject]]:
+    """All of them, in batches."""
+    after = 0
+    while rows := await items(c, run_id, after=after):
+        yield rows
+        after = rows[-1]["id"]
+
+
+async def set_scores(c: AsyncConnection, run_id: str, scores: JsonObject) -> None:
+    """By column, in the table's order."""
+    await execute(
+        c,
+        "UPDATE evaluations SET scores = CAST(:scores AS json) WHERE run_id = :run_id",
+        run_id=run_id,
+        scores=orjson.dumps(scores).decode(),
+    )

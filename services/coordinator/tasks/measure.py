@@ -1,0 +1,115 @@
+"""Measuring: the tested model answers a benchmark's questions about one picture, and each answer is marked.
+
+By letter and by likelihood the mark is right or wrong; the LLaVA test set's free answers go to the judge.
+"""
+
+import asyncio
+
+from services.coordinator.benchmarks import prompts
+from services.coordinator.benchmarks.reading_letters import chosen
+from services.coordinator.committer import Rows
+from services.coordinator.measured import Measured
+from services.coordinator.outgoing import ItemFailed, Waiting
+from services.coordinator.tasks.choosing import likeliest
+from services.coordinator.tasks.reviewing import review
+from services.coordinator.tasks.work import Request, Tools, Work
+from services.coordinator.tested import answer
+from shared.identity import request_seed
+from shared.types import JsonObject, RoleIdentity, Sampling
+
+JUDGED = "llava-bench"
+
+
+async def measure(work: Work, tools: Tools) -> None:
+    assert work.measured is not None, "a task of this phase belongs to an evaluation"
+    await _same_model(work, tools, work.measured)
+    asked = {item["id"]: request(work, work.measured, item["content"]) for item in work.items}
+    known = await tools.known_answers([one.hash for one in asked.values()])
+    async with asyncio.TaskGroup() as group:
+        for item in work.items:
+            group.create_task(_measure_one(work, tools, item, asked[item["id"]], known))
+
+
+async def _same_model(work: Work, tools: Tools, measured: Measured) -> None:
+    """An evaluation is of one model: where another answers in its place, it waits for the first."""
+    if measured.where.checkpoint is not None:
+        return  # the trainer answers for a checkpoint by its name, or not at all
+
+    async def look() -> None:
+        identity = await tools.services.identity("teacher", measured.where.engine)
+        if identity.revision != measured.revision:
+            raise Waiting(
+                f"the evaluation is of {measured.revision}, but {identity.revision} answers; bring the first one "
+                "back, or cancel the evaluation and begin another",
+                retry_after_s=5.0,
+            )
+
+    await tools.ask(work, measured.where.service, look)
+
+
+async def _measure_one(
+    work: Work, tools: Tools, item: JsonObject, asked: Request, known: dict[str, JsonObject]
+) -> None:
+    try:
+        marked, rows = await _mark(work, tools, item["content"], asked, known)
+    except ItemFailed as error:
+        await tools.keep(work, {"failures": [work.failure(item["id"], error.message, 1)]})
+        return
+    key = {"run_id": work.run_id, "item_id": item["id"], "request_hash": asked.hash}
+    await tools.keep(work, {**rows, "evaluation_results": [{**key, **NOTHING, **marked}]})
+
+
+NOTHING: JsonObject = {"prediction": None, "correct": None, "likelihoods": None, "review": None}
+
+
+async def _mark(
+    work: Work, tools: Tools, content: JsonObject, asked: Request, known: dict[str, JsonObject]
+) -> tuple[JsonObject, Rows]:
+    """What the model's answer is worth; one that names no choice is wrong, never a guess."""
+    assert work.measured is not None, "a task of this phase belongs to an evaluation"
+    if work.measured.settings.method == "likelihood":
+        found, rows = await likeliest(work, tools, asked, known)
+        return {**found, "correct": found["prediction"] == content["answer"]}, rows
+    text = await _answer(work, tools, asked, known)
+    if work.measured.kind == JUDGED:
+        return {"review": await review(work, tools, content, text)}, {}
+    prediction = chosen(text, content["choices"])
+    return {"prediction": prediction, "correct": prediction == content["answer"]}, {}
+
+
+async def _answer(work: Work, tools: Tools, asked: Request, known: dict[str, JsonObject]) -> str:
+    """The model's answer, kept at once: a review that waits for its judge must not have it asked again."""
+    assert work.measured is not None, "a task of this phase belongs to an evaluation"
+    if stored := known.get(asked.hash):
+        return str(stored["text"])
+    measured = work.measured
+    given = await tools.ask(
+        work,
+        measured.where.service,
+        lambda: answer(tools.services, measured.where, asked.image, asked.text, asked.sampling, asked.seed),
+    )
+    work.note_call("tested", asked.identity.revision, given.usage)
+    await tools.keep(work, {"answers": [asked.row(given)]})
+    return given.text
+
+
+def request(work: Work, measured: Measured, content: JsonObject) -> Request:
+    """What the model is asked, with the name of its answer; a likelihood's name holds the choices too."""
+    settings = measured.settings
+    image = work.image if settings.with_images else None
+    sampling = Sampling(temperature=settings.temperature or 0.0, max_tokens=settings.max_tokens or 1)
+    if settings.method == "likelihood":
+        text, asked_for = prompts.likelihood_text(content), {"choices": content["choices"]}
+    else:
+        text = prompts.question_text(measured.kind, content, with_picture=image is not None)
+        asked_for = sampling.model_dump()
+    version = "+".join(filter(None, (prompts.PROMPT_VERSION, measured.prompt_version)))
+    identity = RoleIdentity(
+        role="tested",
+        prompt_version=version,
+        model=measured.model,
+        revision=measured.revision,
+        sampling=sampling,
+    )
+    seed = request_seed(settings.seed, "tested", image, text, 0)
+    return Request(identity, image, text, seed, asked_for)
