@@ -9,6 +9,7 @@ from rich.console import Console
 
 from comd.commands.connection import AsJson
 from comd.commands.data import show_refused
+from comd.commands.train_scienceqa import scienceqa
 from comd.trainer import Trainer
 from services.coordinator.api.shapes import Refusal
 from shared.errors import ConfigError
@@ -18,12 +19,13 @@ from shared.settings import default_image_store
 if TYPE_CHECKING:
     from comd.pretraining import Aligned
 
-app = typer.Typer(help="Train stage 1 on its own.", no_args_is_help=True)
+app = typer.Typer(help="Train a student apart from the loop.", no_args_is_help=True)
+app.command("scienceqa")(scienceqa)
 
 
 @app.callback()
 def train() -> None:
-    """Train stage 1 on its own."""
+    """Train a student apart from the loop."""
 
 
 @app.command()
@@ -67,6 +69,7 @@ def pretrain(
     command finds it again.
     """
     from comd import pretraining  # brings the coordinator's import, which other commands do not need
+    from comd.trainer_jobs import loss_curve
 
     if captions.suffix == ".parquet" or not captions.is_file():
         raise ConfigError(
@@ -90,7 +93,7 @@ def pretrain(
     with Trainer(trainer_url, load_keys().api) as trainer:
         aligned = pretraining.pretrain(request, trainer, Console(stderr=True, quiet=as_json))
     picture = curve or captions.with_name(f"{captions.stem}-loss.svg")
-    picture.write_text(pretraining.loss_curve(aligned.losses, f"stage 1 from {base}"), encoding="utf-8")
+    picture.write_text(loss_curve(aligned.losses, f"stage 1 from {base}"), encoding="utf-8")
     if as_json:
         print(json.dumps(_facts(aligned, picture)))
     else:
