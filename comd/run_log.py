@@ -55,7 +55,14 @@ def _prices(detail: Json) -> str:
 
 
 TELL: dict[str, Callable[[Json], str]] = {
-    "created": lambda detail: f"on data set {detail['dataset']}",
+    "created": lambda detail: (
+        f"{detail['model']} on benchmark {detail['benchmark']}"
+        if "benchmark" in detail  # it is an evaluation
+        else f"on data set {detail['dataset']}"
+    ),
+    "benchmark_registered": lambda detail: (
+        f"{detail['dataset']}: {detail['kind']}, {detail['items']:,} questions"
+    ),
     "branched": lambda detail: f"from {detail['parent_run']} after training {detail['iteration']}",
     "branch": lambda detail: f"{detail['child']}, after training {detail['from_iteration']}",
     "trainings_added": lambda detail: f"{detail['count']:+}, {detail['target']} in all",

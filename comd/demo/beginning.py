@@ -16,7 +16,14 @@ NAME = "demo"
 
 
 def begin(console: Console, client: Client, folder: DemoFolder, captions: Path) -> str:
-    """Import the world, which the coordinator sees at the same path; the id of a run that is yet to start."""
+    """Import the world and create its run; the id of the run, which is yet to start."""
+    import_world(console, client, folder, captions)
+    config: dict[str, Any] = {**read_toml(CONFIG), "seed": folder.seed}
+    return client.runs.create(NAME, NAME, config).id
+
+
+def import_world(console: Console, client: Client, folder: DemoFolder, captions: Path) -> None:
+    """The world's three data sets, which the coordinator sees at the same path."""
     imports: list[tuple[str, Path, str, Purpose]] = [
         (NAME, folder.world / "instruct.json", "images", "instruct"),
         (f"{NAME}-captions", captions, "images", "pretrain"),
@@ -24,8 +31,6 @@ def begin(console: Console, client: Client, folder: DemoFolder, captions: Path) 
     ]
     for name, file, images, purpose in imports:
         show_import(console, client.datasets.register(name, file, folder.world / images, purpose))
-    config: dict[str, Any] = {**read_toml(CONFIG), "seed": folder.seed}
-    return client.runs.create(NAME, NAME, config).id
 
 
 def go_on(client: Client, run_id: str) -> None:

@@ -25,11 +25,15 @@ CAP = 200  # the world has twelve phrases, each in some 360 captions: the paper'
 CHOSEN = "captions.json"
 
 
-def make_world(folder: DemoFolder) -> None:
+def make_world(
+    folder: DemoFolder,
+    num_pictures: int = NUM_PICTURES,
+    num_heldout_per_kind: int = NUM_HELDOUT_PER_KIND,
+) -> None:
     """Pictures, instructions, captions and held-out questions; nothing where they are there already."""
     if not folder.world.exists():
         draft = _draft(folder.world)
-        dataset.write(draft, folder.seed, NUM_PICTURES, num_heldout_per_kind=NUM_HELDOUT_PER_KIND)
+        dataset.write(draft, folder.seed, num_pictures, num_heldout_per_kind=num_heldout_per_kind)
         draft.rename(folder.world)
 
 

@@ -6,6 +6,8 @@ differ by dashes and markers and bars by hatches. Letters are embedded as outlin
 
 import importlib.util
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,27 +49,32 @@ def require_matplotlib() -> None:
 
 def draw(figure: Figure, folder: Path) -> list[Path]:
     """The files that were written."""
+    across = min(len(figure.panels), MOST_ACROSS)
+    down = -(-len(figure.panels) // MOST_ACROSS)
+    with sheet(folder / figure.name, down, across) as axes:
+        for panel, place in zip(figure.panels, axes, strict=False):
+            _draw_panel(panel, place)
+        for place in axes[len(figure.panels) :]:
+            place.set_axis_off()
+    return [folder / f"{figure.name}.png", folder / f"{figure.name}.svg"]
+
+
+@contextmanager
+def sheet(path: Path, down: int, across: int) -> Iterator[Any]:
+    """Axes to draw on, row by row; on leaving they are written as `path`.png and .svg."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as Drawing
 
-    files = [folder / f"{figure.name}.png", folder / f"{figure.name}.svg"]
-    across = min(len(figure.panels), MOST_ACROSS)
-    down = -(-len(figure.panels) // MOST_ACROSS)
     with matplotlib.rc_context({**matplotlib.rcParamsDefault, **STYLE}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")  # a letter that the font lacks is shown as a box
         drawing = Drawing(
             (DOUBLE if across > 1 else SINGLE, PANEL_HEIGHT * down), dpi=DPI, layout="constrained"
         )
         FigureCanvasAgg(drawing)
-        axes = drawing.subplots(down, across, squeeze=False).flatten()
-        for panel, place in zip(figure.panels, axes, strict=False):
-            _draw_panel(panel, place)
-        for place in axes[len(figure.panels) :]:
-            place.set_axis_off()
-        drawing.savefig(files[0], metadata={"Software": None})
-        drawing.savefig(files[1], metadata={"Date": None, "Creator": None})
-    return files
+        yield drawing.subplots(down, across, squeeze=False).flatten()
+        drawing.savefig(path.with_name(f"{path.name}.png"), metadata={"Software": None})
+        drawing.savefig(path.with_name(f"{path.name}.svg"), metadata={"Date": None, "Creator": None})
 
 
 def _draw_panel(panel: Panel, axes: Any) -> None:

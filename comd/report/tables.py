@@ -7,7 +7,7 @@ from typing import Any
 
 from comd.report import story
 from comd.report.figure import Cell
-from comd.report.wording import cell, latex
+from shared.document_text import csv_cell, latex
 
 Report = Mapping[str, Any]
 COUNTS = (*story.COLUMNS, "dropped")
@@ -32,7 +32,7 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Cell]]
     with path.open("w", newline="", encoding="utf-8") as file:
         out = csv.writer(file)
         out.writerow(columns)
-        out.writerows([cell(value) for value in row] for row in rows)
+        out.writerows([csv_cell(value) for value in row] for row in rows)
 
 
 def iterations(report: Report) -> tuple[Sequence[str], list[list[Cell]]]:

@@ -21,6 +21,11 @@ def entry(action: str, cause: str = "the coordinator", **detail: Any) -> LogEntr
     ("given", "said"),
     [
         (entry("created", "asked for by anna", dataset="d"), "created  on data set d; asked for by anna"),
+        (entry("created", benchmark="b", model="m", settings={}), "created  m on benchmark b"),
+        (
+            entry("benchmark_registered", dataset="b", kind="scienceqa", items=4241),
+            "benchmark registered  b: scienceqa, 4,241 questions",
+        ),
         (entry("trainings_added", count=2, target=6), "trainings added  +2, 6 in all"),
         (
             entry("iteration_begun", iteration=2, phase="teaching", tuning_pool=1000, cache_pool=2500),
