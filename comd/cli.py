@@ -8,9 +8,13 @@ from typing import Any
 import typer
 
 from comd.commands import (
+    ablating,
+    benchmarks,
     captions,
     data,
     doctor,
+    evaluate,
+    evaluations,
     history,
     instructions,
     keys,
@@ -27,10 +31,12 @@ from comd.commands.exits import Exit, table
 from shared.errors import ComdError
 
 START, PREPARE, RUNS, MADE = "Getting started", "Before a run", "Runs", "What runs made"
+MEASURE = "Benchmarks"
 ORDER = (  # as a newcomer meets them
-    *("demo", "up", "open", "key", "doctor"),
+    *("demo", "ablate", "up", "open", "key", "doctor"),
     *("student", "data", "captions", "train"),
     *("run", "report", "log"),
+    *("evaluate", "evaluation", "benchmark"),
     *("pool", "instruction", "image"),
 )
 EXAMPLE = (
@@ -68,6 +74,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("demo", rich_help_panel=START)(stack.demo)
+app.command("ablate", rich_help_panel=START)(ablating.ablate)
 app.command("up", rich_help_panel=START)(stack.up)
 app.command("open", rich_help_panel=START)(opening.open_)
 app.command("doctor", rich_help_panel=START)(doctor.doctor)
@@ -79,6 +86,9 @@ app.add_typer(train.app, name="train", rich_help_panel=PREPARE)
 app.add_typer(runs.app, name="run", rich_help_panel=RUNS)
 app.command("report", rich_help_panel=RUNS)(report.report)
 app.command("log", rich_help_panel=RUNS)(history.whole_log)
+app.command("evaluate", rich_help_panel=MEASURE)(evaluate.evaluate)
+app.add_typer(evaluations.app, name="evaluation", rich_help_panel=MEASURE)
+app.add_typer(benchmarks.app, name="benchmark", rich_help_panel=MEASURE)
 app.add_typer(pool.app, name="pool", rich_help_panel=MADE)
 app.add_typer(instructions.app, name="instruction", rich_help_panel=MADE)
 app.add_typer(instructions.images, name="image", rich_help_panel=MADE)

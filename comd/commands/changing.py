@@ -12,7 +12,7 @@ from comd.usage_table import spending
 from services.coordinator.api.shapes import Run
 from shared.errors import BadRequest
 from shared.settings import read_toml
-from shared.types import EngineKind, Role
+from shared.types import EngineKind, LoopRole
 
 
 class Swappable(StrEnum):  # Typer takes no list of literals
@@ -41,7 +41,7 @@ def budget(
 def price(
     name: RunName,
     role: Annotated[
-        Role,
+        LoopRole,
         typer.Argument(
             metavar="ROLE", help="Whose tokens: teacher, assessor, augmentor or student.", show_default=False
         ),

@@ -15,6 +15,14 @@ def datasets(incomplete: str) -> list[str]:
     return [name for name in _names("/v1/datasets") if name.startswith(incomplete)]
 
 
+def benchmarks(incomplete: str) -> list[str]:
+    return [name for name in _names("/v1/benchmarks") if name.startswith(incomplete)]
+
+
+def evaluations(incomplete: str) -> list[str]:
+    return [name for name in _names("/v1/evaluations") if name.startswith(incomplete)]
+
+
 def keys(incomplete: str) -> list[str]:
     return [name for name in _names("/v1/keys") if name.startswith(incomplete)]
 

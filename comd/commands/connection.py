@@ -3,6 +3,7 @@
 Where it is and with which key is the client's to know: `COMD_URL`, and `COMD_API_KEY` or this machine's key.
 """
 
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -10,6 +11,7 @@ import typer
 from comd.client import Client
 from comd.commands import completion
 from comd.commands.errors import UnknownName
+from services.coordinator.api.evaluation_shapes import EvaluationSummary
 from services.coordinator.api.shapes import Dataset, RunLine
 from shared.errors import NotFound
 
@@ -30,6 +32,15 @@ DatasetName = Annotated[
         autocompletion=completion.datasets,
     ),
 ]
+EvaluationName = Annotated[
+    str,
+    typer.Argument(
+        metavar="EVALUATION",
+        help="The evaluation: its name (the newest of that name) or its id.",
+        show_default=False,
+        autocompletion=completion.evaluations,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, errors too.")]
 
 
@@ -38,10 +49,12 @@ def connect() -> Client:
 
 
 def find_run(client: Client, name: str) -> RunLine:
-    """The run of that id, or the newest of that name."""
+    """The run of that id, an evaluation's too, or the newest of that name."""
     runs = client.runs.list()
     named = [run for run in runs if name in {run.id, run.name}]
     if not named:
+        with suppress(NotFound):  # an evaluation is a run of another kind, which the list leaves out
+            return client.runs.get(name)
         raise UnknownName("run", name, (run.name for run in runs), "comd run list")
     return max(named, key=lambda run: (run.id == name, run.created_at))
 
@@ -52,3 +65,12 @@ def find_dataset(client: Client, name: str) -> Dataset:
     except NotFound:
         known = (dataset.name for dataset in client.datasets.list())
         raise UnknownName("data set", name, known, "comd data list") from None
+
+
+def find_evaluation(client: Client, name: str) -> EvaluationSummary:
+    """The evaluation of that id, or the newest of that name."""
+    found = client.evaluations.list()
+    named = [one for one in found if name in {one.id, one.name}]
+    if not named:
+        raise UnknownName("evaluation", name, (one.name for one in found), "comd evaluation list")
+    return max(named, key=lambda one: (one.id == name, one.created_at))

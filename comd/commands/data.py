@@ -22,7 +22,12 @@ from shared.errors import ComdError
 app = typer.Typer(help="Import data sets, and look at them.", no_args_is_help=True)
 SHOWN_REFUSALS = 20
 LOOK_S = 0.5
-WHAT = {"instruct": "instructions", "pretrain": "captions", "evaluation": "evaluation questions"}
+WHAT = {
+    "instruct": "instructions",
+    "pretrain": "captions",
+    "evaluation": "evaluation questions",
+    "benchmark": "questions of a benchmark",
+}
 
 
 @app.command("import")

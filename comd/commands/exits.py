@@ -24,7 +24,7 @@ MEANING = {
     Exit.USAGE: "wrong usage: a word, a file or a setting that cannot be used",
     Exit.AWAY: "the coordinator (or another service) is away or too busy",
     Exit.REFUSED: "refused: no such key, or its scope does not allow it",
-    Exit.NOT_FOUND: "there is no such run, data set, iteration, picture or key",
+    Exit.NOT_FOUND: "there is no such run, evaluation, data set, benchmark, iteration, picture or key",
     Exit.CONFLICT: "not as things stand: a run in another state, a name or port in use",
     Exit.PAUSED: "the run that was watched is paused",
     Exit.CANCELLED: "the run that was watched is cancelled",

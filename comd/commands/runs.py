@@ -4,7 +4,17 @@ from collections.abc import Callable
 
 import typer
 
-from comd.commands import branching, changing, comparing, controlling, history, looking, starting, watching
+from comd.commands import (
+    branching,
+    changing,
+    comparing,
+    controlling,
+    heldout,
+    history,
+    looking,
+    starting,
+    watching,
+)
 
 app = typer.Typer(help="Begin runs, watch them, change and end them.", no_args_is_help=True)
 PANELS: dict[str, dict[str, Callable[..., None]]] = {
@@ -15,6 +25,7 @@ PANELS: dict[str, dict[str, Callable[..., None]]] = {
         "show": looking.show,
         "iterations": looking.iterations,
         "curve": looking.curve,
+        "heldout": heldout.heldout,
         "flips": comparing.flips,
         "usage": looking.usage,
         "failures": history.failures,

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import comd
+from services.coordinator.matching import is_match
 from shared.errors import (
     Conflict,
     EngineUnavailable,
@@ -20,6 +21,7 @@ from shared.errors import (
     Unauthorized,
     Unprocessable,
 )
+from tests.doubles.official import write_scienceqa
 from tests.doubles.town import KEYS, Town, town
 
 ROUTES = {  # every route of the coordinator, and the method that asks for it
@@ -37,6 +39,7 @@ ROUTES = {  # every route of the coordinator, and the method that asks for it
     "POST /v1/runs/{run_id}/iterations": "runs.start",
     "GET /v1/runs/{run_id}/iterations/{number}": "runs.iteration",
     "GET /v1/runs/{run_id}/iterations/{number}/curve": "runs.curve",
+    "GET /v1/runs/{run_id}/iterations/{number}/heldout": "runs.heldout",
     "GET /v1/runs/{run_id}/events": "runs.events",
     "POST /v1/runs/{run_id}/pause": "runs.pause",
     "POST /v1/runs/{run_id}/resume": "runs.resume",
@@ -53,6 +56,16 @@ ROUTES = {  # every route of the coordinator, and the method that asks for it
     "GET /v1/runs/{run_id}/instructions/{instruction_id}": "instructions.get",
     "GET /v1/runs/{run_id}/instructions": "instructions.list",
     "GET /v1/images/{sha256}": "images.get",
+    "GET /v1/benchmarks": "benchmarks.list",
+    "POST /v1/benchmarks": "benchmarks.register",
+    "GET /v1/benchmarks/{name}": "benchmarks.get",
+    "GET /v1/evaluations": "evaluations.list",
+    "POST /v1/evaluations": "evaluations.create",
+    "GET /v1/evaluations/{evaluation_id}": "evaluations.get",
+    "GET /v1/evaluations/{evaluation_id}/table": "evaluations.table",
+    "GET /v1/evaluations/{evaluation_id}/items": "evaluations.items",
+    "GET /v1/evaluations/{evaluation_id}/difference": "evaluations.difference",
+    "GET /v1/evaluations/{evaluation_id}/export": "evaluations.export",
     "GET /v1/log": "log",
     "GET /v1/keys": "keys.list",
     "POST /v1/keys": "keys.create",
@@ -102,6 +115,7 @@ async def test_every_route_has_a_method_that_works(
         run_id = called["runs.create"].id
         assert (await client.runs.wait(run_id, timeout_s=30)).status == "finished"
         await _look(ask, run_id, tmp_path)
+        await _measure(client, ask, run_id, tmp_path)
         await _steer(ask, run_id)
     assert {method for method in called if not method.startswith("tables.")} == set(ROUTES.values())
 
@@ -133,6 +147,7 @@ async def _look(ask: Any, run_id: str, folder: Path) -> None:
     assert (rounds[0].checkpoint, rounds[1].cache_pool, rounds[3].phase) == (None, 12, "trained")
     steps = [point.step for point in await ask("runs.curve", run_id, 1)]
     assert steps == sorted(steps)
+    await _look_at_heldout(ask, run_id, rounds[1])
     events = await ask("runs.events", run_id)
     assert events[-1].status == "finished"
     assert events[-1].iterations[2].heldout_accuracy == rounds[2].heldout_accuracy
@@ -160,6 +175,17 @@ async def _look(ask: Any, run_id: str, folder: Path) -> None:
     assert (await ask("health"))["status"] == "up"
     assert (await ask("ready"))["ready"] is True
     assert "# HELP" in await ask("metrics")
+
+
+async def _look_at_heldout(ask: Any, run_id: str, measured: Any) -> None:
+    """The items say what the iteration's accuracies are."""
+    items = await ask("runs.heldout", run_id, measured.number)
+    kinds = {item.task_type for item in items}
+    by_kind = {kind: [item.correct for item in items if item.task_type == kind] for kind in kinds}
+    assert {kind: sum(marks) / len(marks) for kind, marks in by_kind.items()} == measured.heldout_by_kind
+    assert all((item.correct, item.turn) == (is_match(item.answer, item.reference), 0) for item in items)
+    with pytest.raises(NotFound, match="has no iteration 4 yet"):
+        await ask("runs.heldout", run_id, 4)
 
 
 async def _look_at_instructions(ask: Any, run_id: str, known: str) -> None:
@@ -217,6 +243,35 @@ async def _tabulate(ask: Any, run_id: str, folder: Path) -> None:
     stored = await ask("tables.dataset", run_id, "tuning", 1, to=folder / "pool.parquet")
     assert (stored.num_rows, (folder / "pool.parquet").exists()) == (12, True)
     assert stored.features["image"].__class__.__name__ == "Image"
+
+
+async def _measure(client: comd.AsyncClient, ask: Any, run_id: str, folder: Path) -> None:
+    made = await ask("benchmarks.register", "exam", "scienceqa", write_scienceqa(folder / "exam"))
+    assert (made.kind, made.split, made.num_items) == ("scienceqa", "test", 5)
+    assert [one.name for one in await ask("benchmarks.list")] == ["exam"]
+    assert await ask("benchmarks.get", "exam") == made
+    one = await ask("evaluations.create", "exam", {"run": run_id, "iteration": 1}, "mine", {"seed": 3})
+    assert (await client.runs.wait(one.id, timeout_s=30)).status == "finished"
+    other = await client.evaluations.create("exam", {"run": run_id, "iteration": 2})
+    assert (await client.runs.wait(other.id, timeout_s=30)).status == "finished"
+    one = await ask("evaluations.get", one.id)
+    assert (one.name, one.run, one.iteration, one.settings.seed) == ("mine", run_id, 1, 3)
+    assert sum(one.outcomes.values()) == one.items == 5
+    assert {row.id for row in await ask("evaluations.list", run=run_id, benchmark="exam")} == {
+        one.id,
+        other.id,
+    }
+    table = await ask("evaluations.table", one.id, [other.id])
+    assert [row.source for row in table.rows[:3]] == ["measured", "measured", "paper"]
+    assert table.rows[0].cells[-1] == one.scores["AVG"]
+    assert "AVG" in await client.evaluations.table_text(one.id, [other.id], "csv")
+    change = (await ask("evaluations.difference", one.id, other.id)).columns["AVG"]
+    assert change.value == pytest.approx(one.scores["AVG"].value - table.rows[1].cells[-1].value)
+    items = await ask("evaluations.items", one.id)
+    assert [item.outcome for item in items].count("right") == one.outcomes.get("right", 0)
+    assert [item.id for item in await ask("evaluations.items", one.id, group="IMG")] == [1, 2]
+    assert await ask("evaluations.export", one.id, folder / "items.jsonl") == 5
+    assert len((folder / "items.jsonl").read_bytes().splitlines()) == 5
 
 
 async def _steer(ask: Any, run_id: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import comd
+from tests.doubles.official import write_scienceqa
 from tests.doubles.town import KEYS, town
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "client.md"
@@ -37,10 +38,12 @@ async def test_the_examples_run(
             await client.datasets.register(
                 "llava-heldout", place.folder / "heldout.json", place.folder / "heldout", "evaluation"
             )
+        write_scienceqa(place.folder / "scienceqa")
         names: dict[str, Any] = {}
         await asyncio.to_thread(exec, compile(examples(place.folder), str(DOCUMENT), "exec"), names)
     names["client"].close()
     said = capsys.readouterr().out
     assert "no run is called 'no such run' `comd run list` shows those there are" in said
     assert "iteration_begun" in said
+    assert "CoMD-7B (paper)" in said
     assert names["data"].num_rows > 12  # the seed's questions and new ones

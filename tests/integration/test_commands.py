@@ -41,7 +41,8 @@ async def process(*words: str, **env: str) -> tuple[int, str, str]:
 
 async def test_everything_that_can_be_looked_at(commanded: Town, tmp_path: Path) -> None:
     await commanded.register()
-    made = await data("run", "create", "first", "--dataset", "world", "--set", "trainings=3")
+    settings = ("--set", "trainings=3", "--set", 'evaluation={"dataset": "heldout"}')
+    made = await data("run", "create", "first", "--dataset", "world", *settings)
     assert (made["status"], made["config"]["trainings"]) == ("created", 3)
     lines = (await comd("run", "start", "first", "--watch", "--json")).splitlines()
     assert json.loads(lines[-1])["status"] == "finished"
@@ -62,6 +63,10 @@ async def test_everything_that_can_be_looked_at(commanded: Town, tmp_path: Path)
         len((await comd("pool", "list", "first", "tuning", "--iteration", "1")).splitlines())
         == first["tuning_pool"]
     )
+    heldout = await data("run", "heldout", "first", "2")
+    right = sum(item["correct"] for item in heldout)
+    assert (await comd("run", "heldout", "first", "2")).count("right  ") == right
+    assert len(heldout) == 5
     flips = await data("run", "flips", "first", "1", "2")
     learnt = sum(flip["kind"] == "learnt" for flip in flips)
     last = (await comd("run", "flips", "first", "1", "2")).splitlines()[-1]

@@ -105,4 +105,5 @@ async def test_presets_are_the_shipped_files(place: Town, http: httpx.Client) ->
     ):
         assert said in html
     assert http.get("/runs/new?preset=../demo").status_code == 404
+    assert http.get("/runs/new?preset=scienceqa").status_code == 404  # a recipe, not a run's settings
     assert http.get("/runs/new?like=nothing").status_code == 404

@@ -5,7 +5,9 @@ from types import TracebackType
 
 import httpx
 
+from comd.client.aio.benchmarks import AsyncBenchmarks
 from comd.client.aio.datasets import AsyncDatasets
+from comd.client.aio.evaluations import AsyncEvaluations
 from comd.client.aio.keys import AsyncKeys
 from comd.client.aio.link import AsyncLink
 from comd.client.aio.pages import rows
@@ -42,6 +44,8 @@ class AsyncClient:
         self.pools = AsyncPools(self._link)
         self.instructions = AsyncInstructions(self._link)
         self.images = AsyncImages(self._link)
+        self.benchmarks = AsyncBenchmarks(self._link)
+        self.evaluations = AsyncEvaluations(self._link)
         self.keys = AsyncKeys(self._link)
         self.tables = AsyncTables(self.runs, self.pools, self.instructions)
 

@@ -19,6 +19,8 @@ from services.coordinator.api.shapes import (
     FailurePage,
     Flip,
     FlipPage,
+    HeldoutItem,
+    HeldoutPage,
     Iteration,
     IterationList,
     Log,
@@ -161,6 +163,10 @@ class AsyncRuns:
         """An iteration's training, the oldest first: step, loss, learning rate; while it goes on, what is known."""
         found = await self._link.get(Curve, at("runs", run_id, "iterations", number, "curve"))
         return found.data
+
+    def heldout(self, run_id: str, number: int) -> AsyncIterator[HeldoutItem]:
+        """The held-out questions, with what the student answered after that training; none without an evaluation."""
+        return rows(self._link, HeldoutPage, at("runs", run_id, "iterations", number, "heldout"))
 
     def flips(
         self,

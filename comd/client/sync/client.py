@@ -7,7 +7,9 @@ from types import TracebackType
 import httpx
 
 from comd.client.service import at, coordinator
+from comd.client.sync.benchmarks import Benchmarks
 from comd.client.sync.datasets import Datasets
+from comd.client.sync.evaluations import Evaluations
 from comd.client.sync.keys import Keys
 from comd.client.sync.link import Link
 from comd.client.sync.pages import rows
@@ -43,6 +45,8 @@ class Client:
         self.pools = Pools(self._link)
         self.instructions = Instructions(self._link)
         self.images = Images(self._link)
+        self.benchmarks = Benchmarks(self._link)
+        self.evaluations = Evaluations(self._link)
         self.keys = Keys(self._link)
         self.tables = Tables(self.runs, self.pools, self.instructions)
 
