@@ -6,6 +6,8 @@ from tests.browser.place import Place
 def every_page(place: Place, run_id: str) -> dict[str, str]:
     """A page more is a line here, and then it is held accessible, narrow and safe."""
     instruction = place.get(f"/v1/runs/{run_id}/pools/cache?limit=1")["data"][0]["id"]
+    measured, evaluations = place.measured()
+    evaluation = f"/evaluations/{evaluations[0]}"
     return {
         "sign-in": "/signin",
         "runs": "/",
@@ -19,5 +21,11 @@ def every_page(place: Place, run_id: str) -> dict[str, str]:
         "failures": f"/runs/{run_id}/failures",
         "run's events": f"/runs/{run_id}/events",
         "events": "/events",
+        "run with benchmarks": f"/runs/{measured}",
+        "evaluations": "/evaluations",
+        "evaluation": evaluation,
+        "questions": f"{evaluation}/items",
+        "question": f"{evaluation}/items/1",
+        "evaluations compared": f"/evaluations/compare?id={'&id='.join(evaluations)}",
         "nothing": "/runs/nothing",
     }

@@ -3,6 +3,8 @@
 In: a place. Out: the id of a run whose every text is hostile; `window.ran` is set where one of them ran.
 """
 
+from collections.abc import Iterable
+
 from tests.browser.place import Place
 
 SCRIPTS = (
@@ -49,6 +51,41 @@ STATEMENTS = (
     """,
 )
 
+OF_EVALUATION = (
+    "UPDATE runs SET name = %(name)s, reason = %(short)s, status = 'failed' WHERE id = %(run)s",
+    """
+    UPDATE evaluations
+    SET model = model || jsonb_build_object('label', %(name)s::text, 'revision', %(short)s || %(word)s)
+    WHERE run_id = %(run)s
+    """,
+    """
+    UPDATE benchmark_items SET name = %(name)s, content = content || jsonb_build_object(
+        'question', %(short)s || %(word)s, 'hint', %(short)s || %(lines)s,
+        'choices', jsonb_build_array(%(short)s || %(word)s, %(name)s::text))
+    WHERE dataset = 'hostile'
+    """,
+    """
+    UPDATE answers a SET text = %(short)s || %(word)s FROM evaluation_results s
+    WHERE s.request_hash = a.request_hash AND s.run_id = %(run)s
+    """,
+    """
+    UPDATE evaluation_results SET prediction = 1, correct = false, review = jsonb_build_object('unjudged', true,
+        'reason', %(short)s || %(word)s, 'runs', jsonb_build_array(
+            jsonb_build_object('order', %(short)s::text, 'evidence', %(short)s || %(word)s)))
+    WHERE run_id = %(run)s AND item_id > 3
+    """,
+)
+
+
+def hostile_evaluation(place: Place) -> str:
+    """Its benchmark's questions, and all that its model and its judge say."""
+    if "hostile evaluation" not in place.made:
+        evaluation_id = place.evaluate(place.benchmark("hostile"))
+        place.wait(evaluation_id, lambda run: run["status"] == "finished")
+        _say(place, OF_EVALUATION, run=evaluation_id)
+        place.made["hostile evaluation"] = evaluation_id
+    return place.made["hostile evaluation"]
+
 
 def hostile_run(place: Place) -> tuple[str, str]:
     """The run, and its instruction whose texts are longest."""
@@ -56,8 +93,12 @@ def hostile_run(place: Place) -> tuple[str, str]:
     run_id = place.finished("hostile")
     one = place.get(f"/v1/runs/{run_id}/pools/tuning?iteration=1&limit=1")["data"][0]["id"]
     if is_new:
-        told = {"run": run_id, "one": int(one), "name": NAME, "short": SHORT, "word": WORD, "lines": LINES}
-        for statement in STATEMENTS:
-            used = {name: value for name, value in told.items() if f"%({name})s" in statement}
-            place.change(statement, **used)
+        _say(place, STATEMENTS, run=run_id, one=int(one))
     return run_id, one
+
+
+def _say(place: Place, statements: Iterable[str], **about: object) -> None:
+    told = {**about, "name": NAME, "short": SHORT, "word": WORD, "lines": LINES}
+    for statement in statements:
+        used = {name: value for name, value in told.items() if f"%({name})s" in statement}
+        place.change(statement, **used)

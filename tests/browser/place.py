@@ -18,6 +18,7 @@ from anyio.from_thread import start_blocking_portal
 
 from services.coordinator.dashboard import session
 from services.coordinator.key_ring import hash_of
+from tests.doubles.official import write_scienceqa
 from tests.doubles.stub_trainer import StubTrainer
 from tests.doubles.town import KEYS, town
 
@@ -34,6 +35,7 @@ class Place:
     database_url: str
     engine_url: str
     trainer: StubTrainer
+    folder: Path  # what the coordinator may read
     seeds: Iterator[int] = field(default_factory=count)
     made: dict[str, str] = field(default_factory=dict)  # finished runs by their first names
 
@@ -65,13 +67,30 @@ class Place:
             time.sleep(0.05)
         return dict(run)
 
-    def finished(self, name: str = "a finished run") -> str:
+    def finished(self, name: str = "a finished run", **more: Any) -> str:
         """A run of two trainings and an exam, at its end; made once."""
         if name not in self.made:
-            self.made[name] = self.begin(name, **FULL)
+            self.made[name] = self.begin(name, **FULL, **more)
             run = self.wait(self.made[name], lambda run: run["status"] != "running")
             assert run["status"] == "finished", run
         return self.made[name]
+
+    def benchmark(self, name: str) -> str:
+        """Five questions of ScienceQA, registered once under this name."""
+        if name not in {one["name"] for one in self.get("/v1/benchmarks")["data"]}:
+            folder = write_scienceqa(self.folder / name)
+            self.post("/v1/benchmarks", {"name": name, "kind": "scienceqa", "path": str(folder)})
+        return name
+
+    def measured(self) -> tuple[str, list[str]]:
+        """A finished run that names a benchmark, and the evaluations of its students, the newest first."""
+        run_id = self.finished("measured", benchmarks=[{"benchmark": self.benchmark("exam")}])
+        return run_id, [one["id"] for one in self.get(f"/v1/evaluations?run={run_id}")["data"]]
+
+    def evaluate(self, benchmark: str, **settings: Any) -> str:
+        """An evaluation of the teacher, on its way."""
+        asked = {"benchmark": benchmark, "model": {"role": "teacher"}, "settings": settings}
+        return str(self.post("/v1/evaluations", asked)["id"])
 
     def tidy(self) -> None:
         """As before a test: the engine is well, and no run goes on or holds the trainer."""
@@ -103,4 +122,4 @@ def running_place(folder: Path, postgres_url: str, redis_url: str, **settings: A
         url = str(inside.http.base_url).rstrip("/")
         headers = {"authorization": f"Bearer {KEYS.api}"}
         with httpx.Client(base_url=url, headers=headers, timeout=30, trust_env=False) as rest:
-            yield Place(url, rest, postgres_url, inside.engine_url, inside.trainer)
+            yield Place(url, rest, postgres_url, inside.engine_url, inside.trainer, inside.folder)

@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import DESK, PHONE, OpenPage
-from tests.browser.hostile import SCRIPTS, hostile_run
+from tests.browser.hostile import SCRIPTS, hostile_evaluation, hostile_run
 from tests.browser.place import Place
 from tests.browser.test_every_page import TOO_WIDE, settled
 
@@ -21,6 +21,7 @@ def test_hostile_texts_are_shown_and_do_nothing(
     viewport: dict[str, int], place: Place, open_page: OpenPage
 ) -> None:
     run_id, one = hostile_run(place)
+    evaluation = f"/evaluations/{hostile_evaluation(place)}"
     page = open_page(viewport=viewport)
     for path in (
         "/",
@@ -32,6 +33,12 @@ def test_hostile_texts_are_shown_and_do_nothing(
         f"/runs/{run_id}/failures",
         f"/runs/{run_id}/events",
         "/events",
+        "/evaluations",
+        evaluation,
+        f"{evaluation}/items",
+        f"{evaluation}/items/1",
+        f"{evaluation}/items/5",
+        f"/evaluations/compare?id={evaluation.split('/')[-1]}",
     ):
         page.goto(path)
         settled(page)

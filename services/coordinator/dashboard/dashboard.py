@@ -8,6 +8,9 @@ from services.coordinator.api.frame import Desk
 from services.coordinator.dashboard import (
     compare,
     endpoints,
+    evaluation_items,
+    evaluation_page,
+    evaluations,
     events,
     failures,
     flips,
@@ -38,3 +41,6 @@ def routers(desk: Desk, door: Door, rates: Rates) -> Iterator[APIRouter]:
     yield events.router(pages, desk)
     yield compare.router(pages, desk)
     yield flips.router(pages, desk)
+    yield evaluations.router(pages, desk)  # before those of one, whose id could be "compare"
+    yield evaluation_page.router(pages, desk)
+    yield evaluation_items.router(pages, desk)

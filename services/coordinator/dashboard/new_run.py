@@ -14,7 +14,8 @@ from services.coordinator.dashboard import run_form
 from services.coordinator.dashboard.pages import HEADERS, Pages
 from services.coordinator.dashboard.run_form import Typed, WrongFields
 from services.coordinator.dashboard.run_page import run_of
-from services.coordinator.repositories import datasets
+from services.coordinator.repositories import benchmarks, datasets
+from services.coordinator.run_config import RunConfig
 from shared.callers import needs
 from shared.errors import ComdError, NotFound, Unprocessable
 from shared.settings import read_toml
@@ -44,7 +45,9 @@ def router(pages: Pages, desk: Desk) -> APIRouter:
     async def create(request: Request) -> Response:
         """To the new run's page; or the form again, with what is wrong beside each field."""
         form = await request.form()
-        typed = Typed({key: value for key, value in form.items() if isinstance(value, str)})
+        chosen = " ".join(name for name in form.getlist(run_form.BENCHMARKS) if isinstance(name, str))
+        values = {key: value for key, value in form.items() if isinstance(value, str)}
+        typed = Typed({**values, run_form.BENCHMARKS: chosen})
         try:
             run = await _create(desk, typed, asked_by(request))
         except WrongFields as wrong:
@@ -89,6 +92,7 @@ async def _view(c: AsyncConnection, typed: Typed, errors: dict[str, str]) -> dic
         "typed": typed,
         "errors": errors,
         "choices": choices,
+        "benchmarks": await benchmarks.everything(c),
         "fields": run_form,
         "defaults": run_form.defaults(),
         "has_engines": typed.has_engines or any(field.key in errors for field in run_form.ENGINES),
@@ -105,7 +109,9 @@ async def _begun_like(c: AsyncConnection, run_id: str) -> Typed:
 
 
 def _presets() -> list[str]:
-    return sorted(path.stem for path in CONFIGS.glob("*.toml"))
+    """The files that hold a run's settings; beside them lie recipes of other things."""
+    keys = RunConfig.model_fields.keys()
+    return sorted(path.stem for path in CONFIGS.glob("*.toml") if read_toml(path).keys() <= keys)
 
 
 def _preset(name: str) -> Typed:

@@ -52,6 +52,7 @@ ENGINES = tuple(
     for role in ROLES
     for part, said in (("base_url", "address"), ("model", "model"))
 )
+BENCHMARKS = "benchmarks"  # chosen by name; those with settings of their own are TOML text
 SETTINGS = {field.key: field for field in (*MAIN, *DATASETS, *ENGINES)}
 
 
@@ -63,6 +64,11 @@ class Typed:
 
     def __getitem__(self, key: str) -> str:
         return self.values.get(key, "")
+
+    @property
+    def benchmarks(self) -> list[str]:
+        """Names, none of which has a space in it."""
+        return self[BENCHMARKS].split()
 
     @property
     def has_engines(self) -> bool:
@@ -84,12 +90,14 @@ class WrongFields(Exception):
 
 def settings(typed: Typed) -> JsonObject:
     """Fields and TOML text together, as `POST /v1/runs` takes them; WrongFields where they cannot be read."""
-    for key in (*ABOUT, *SETTINGS, MORE):
+    for key in (*ABOUT, *SETTINGS, BENCHMARKS, MORE):
         if len(typed[key]) > MOST_CHARS:
             raise WrongFields({key: f"{len(typed[key])} characters; {MOST_CHARS} at most are taken"})
     found = _more(typed[MORE])
     for key, text in typed.given.items():
         _put(found, key, _value(SETTINGS[key].kind, text))
+    if typed.benchmarks:
+        _put(found, BENCHMARKS, [{"benchmark": name} for name in typed.benchmarks])
     return found
 
 
@@ -143,6 +151,8 @@ def _field(key: str, in_text: set[str]) -> str:
         return MORE
     if key in ABOUT or key in SETTINGS:
         return key
+    if key.split(".")[0] == BENCHMARKS:
+        return BENCHMARKS
     if key in ROLES:
         return MORE if f"{key}.engine.base_url" in in_text else f"{key}.engine.base_url"
     return MORE if any(one.startswith(f"{key}.") or key.startswith(f"{one}.") for one in in_text) else ""
@@ -162,6 +172,8 @@ def typed_from(config: Mapping[str, Any], **about: str) -> Typed:
         value = _take(rest, key.split("."))
         if value is not None:
             values[key] = value if isinstance(value, str) else repr(value)
+    if all(one.keys() == {"benchmark"} for one in rest.get(BENCHMARKS, [])):
+        values[BENCHMARKS] = " ".join(one["benchmark"] for one in rest.pop(BENCHMARKS, []))
     return Typed({**values, MORE: toml_text(rest)})
 
 

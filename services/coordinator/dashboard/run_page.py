@@ -15,11 +15,19 @@ from services.coordinator.dashboard.findings import Findings
 from services.coordinator.dashboard.loop_picture import loop
 from services.coordinator.dashboard.pages import HEADERS, Pages
 from services.coordinator.dashboard.run_list import seen
+from services.coordinator.dashboard.score_charts import score_curves
 from services.coordinator.events import ENDS, follow
 from services.coordinator.merge import picture_of
-from services.coordinator.repositories import event_log, failures, iterations, runs, training_points
+from services.coordinator.repositories import (
+    evaluations,
+    event_log,
+    failures,
+    iterations,
+    runs,
+    training_points,
+)
 from services.coordinator.repositories.failures import Place
-from shared.errors import NotFound
+from shared.errors import NotFound, SeeOther
 from shared.types import JsonObject
 
 NUM_EVENTS, NUM_FAILURES = 20, 20
@@ -66,6 +74,8 @@ def _add_page(routes: APIRouter, pages: Pages, desk: Desk) -> None:
     async def page(run_id: str, request: Request) -> Response:
         async with desk.engine.connect() as c:
             run = await run_of(c, run_id)
+            if run["kind"] == "evaluation":
+                raise SeeOther(f"/evaluations/{run['id']}")
             view = {**await _stand(c, run["id"]), **await _history(c, run)}
         return pages.answer("run.html", request, is_live=run["status"] not in ENDS, **view)
 
@@ -79,6 +89,7 @@ def _add_parts(routes: APIRouter, pages: Pages, desk: Desk) -> None:
         async with desk.engine.connect() as c:
             run = await run_of(c, run_id)
             rows = await iterations.everything(c, run["id"])
+            measured = await evaluations.everything(c, run=run["id"])
             found = await known.of_run(c, run, rows)
         sums = {number: one.sums for number, one in found.items() if one.sums is not None}
         rejected = {number: one.rejected for number, one in found.items()}
@@ -86,7 +97,9 @@ def _add_parts(routes: APIRouter, pages: Pages, desk: Desk) -> None:
         return pages.answer(
             "run_charts.html",
             request,
+            run=run,
             tau=tau,
+            scores=score_curves(measured),
             curves=[*run_charts.curves(rows), *run_charts.outcomes(sums, rows, rejected)],
             distributions=[
                 chart for number in sums for chart in run_charts.distributions(number, sums[number], tau)
@@ -128,7 +141,7 @@ async def _stand(c: AsyncConnection, run_id: str) -> JsonObject:
     rows = await iterations.everything(c, run_id)
     measured = [row["heldout_accuracy"] for row in rows if row["heldout_accuracy"] is not None]
     shown = seen(run)
-    has_exam = run["config"].get("evaluation") is not None
+    has_exam = run["config"].get("evaluation") is not None or bool(run["config"].get("benchmarks"))
     return {
         "run": shown,
         "iterations": rows,
