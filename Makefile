@@ -17,9 +17,10 @@ NOT_LOCKED := $(addprefix --no-emit-package ,torch triton cuda-bindings cuda-pat
 	nccl-cu13 nvjitlink nvshmem-cu13 nvtx))
 # vLLM pins its own torch: tests of it run it from an environment of its own.
 VLLM_VENV := $(abspath $(or $(COMD_VLLM_VENV),.venv-vllm))
+LMMS_EVAL_VENV := $(abspath $(or $(COMD_LMMS_EVAL_VENV),.venv-lmms-eval))
 export TORCH_INDEX_URL
 
-.PHONY: help setup demo up test test-unit test-integration test-captions test-cluster test-browser test-acceptance test-vllm test-compose chaos lint format bench bench-gpu locks clean
+.PHONY: help setup demo up test test-unit test-integration test-captions test-cluster test-browser test-acceptance test-vllm test-handover test-compose chaos lint format bench bench-gpu locks clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -66,6 +67,11 @@ test-vllm: $(STAMP)  ## roles, whole loop and student on vLLM's CPU build, in an
 	@$(PYTHON) tests/vllm/environment.py "$(VLLM_VENV)" || \
 		{ status=$$?; test $$status = 77 && echo "skipped: tests/vllm"; exit $$(( status == 77 ? 0 : status )); }; \
 	COMD_VLLM_VENV="$(VLLM_VENV)" $(PY) -m pytest tests/vllm
+
+test-handover: $(STAMP)  ## lmms-eval itself (2.4 GB), and VLMEvalKit where it is named; docs/other-benchmarks.md
+	@$(PYTHON) -m tests.handover.environment "$(LMMS_EVAL_VENV)" || \
+		{ status=$$?; test $$status = 77 && echo "skipped: tests/handover"; exit $$(( status == 77 ? 0 : status )); }; \
+	COMD_LMMS_EVAL_VENV="$(LMMS_EVAL_VENV)" $(PY) -m pytest tests/handover -v
 
 test-compose: $(STAMP)  ## the containers, run for real: images, the demo's loop, crashes, a swap (half an hour; wants Docker)
 	@$(PY) -m pytest tests/compose -v
