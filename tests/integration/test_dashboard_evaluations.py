@@ -17,6 +17,7 @@ from tests.integration.test_dashboard_pages import HOSTILE, browser, change
 from tests.loopback import serving
 
 PAPER = ["91.83", "95.95", "88.91", "90.91", "89.94", "91.08", "92.47", "90.97", "91.94"]
+LONG = HOSTILE + "W" * 1_000_000
 ONE, TWO, OPEN = (f"run-{number:012}" for number in (2, 3, 4))
 
 
@@ -177,16 +178,17 @@ def test_a_runs_page_draws_its_scores_by_iteration(http: httpx.Client) -> None:
 
 
 def test_hostile_texts_are_texts(http: httpx.Client, postgres_url: str) -> None:
-    long = HOSTILE + "W" * 1_000_000
     content = "jsonb_build_object('question', %(t)s::text, 'choices', jsonb_build_array(%(t)s::text))"
-    for statement in (
-        "UPDATE runs SET name = %(t)s, reason = %(t)s WHERE kind = 'evaluation'",
-        "UPDATE evaluations SET model = model || jsonb_build_object('label', %(t)s::text, 'revision', %(t)s::text)",
-        f"UPDATE benchmark_items SET name = %(t)s, content = content || {content}",
-        "UPDATE answers SET text = %(t)s",
-        "UPDATE failures SET reason = %(t)s",
+    items = f"UPDATE benchmark_items SET name = %(t)s, content = content || {content}"
+    for statement, text in (
+        ("UPDATE runs SET name = %(t)s, reason = %(t)s WHERE kind = 'evaluation'", HOSTILE),
+        ("UPDATE evaluations SET model = model || jsonb_build_object('label', %(t)s::text)", HOSTILE),
+        (items, HOSTILE),
+        (f"{items} WHERE id = 3", LONG),
+        ("UPDATE answers SET text = %(t)s WHERE request_hash LIKE '%%-3'", LONG),
+        ("UPDATE failures SET reason = %(t)s", LONG),
     ):
-        change(postgres_url, statement, t=HOSTILE if "runs" in statement else long)
+        change(postgres_url, statement, t=text)
     for path in (
         "",
         f"/{ONE}",
