@@ -40,7 +40,7 @@ def test_a_run_is_begun_and_opened_by_keys_alone(page: Page, place: Place) -> No
     page.goto("/")
     row = page.get_by_role("listitem").filter(has_text=run_id)
     passed = tab_to(page, "start by keys")
-    assert passed[:4] == ["Skip to the content", "CoMD", "Runs", "Events"]
+    assert passed[:5] == ["Skip to the content", "CoMD", "Runs", "Evaluations", "Events"]
     assert passed[-2] == "by keys"
     page.keyboard.press("Enter")
     expect(row.locator(".state")).to_have_text("running")
