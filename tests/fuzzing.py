@@ -19,6 +19,7 @@ EXAMPLES = int(
     os.environ.get("COMD_FUZZ_EXAMPLES", "8")
 )  # a route and way of making them; 200 is the long form
 REJECTION = checks.negative_data_rejection
+NOTHING: tuple[Any, ...] = (None, [], {})  # what leaves no trace in a URL
 CHECKS = [
     schemathesis.checks.not_a_server_error,
     checks.status_code_conformance,
@@ -78,10 +79,14 @@ def _is_text_in_a_url(case: Case) -> bool:
     """Whether the URL says less than the query: what takes any text gets text, and what is empty is not there."""
     takes_text = {one.name for one in case.operation.query if _takes_any_text(one.definition["schema"])}
     return any(
-        not value or (name in takes_text and not isinstance(value, str))
+        value in NOTHING or (name in takes_text and _is_one_value(value))
         for name, value in (case.query or {}).items()
-        if value != ""
     )
+
+
+def _is_one_value(value: Any) -> bool:
+    """Of several only one could be read, and an object's fields are parameters of their own."""
+    return not isinstance(value, str | list | dict) or (isinstance(value, list) and len(value) == 1)
 
 
 def _takes_any_text(schema: dict[str, Any]) -> bool:
