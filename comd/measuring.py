@@ -8,7 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from services.coordinator.api.evaluation_shapes import BenchmarkKind, EvaluationSummary
+from services.coordinator.api.evaluation_shapes import EvaluationSummary
+from services.coordinator.benchmarks.items import Kind
 from services.coordinator.benchmarks.prompts import MAX_TOKENS, TEMPERATURE
 from services.coordinator.evaluation_settings import EvaluationSettings
 from shared.errors import BadRequest
@@ -52,7 +53,7 @@ def only_one(**models: JsonObject | None) -> JsonObject:
 
 
 def same_on_its_way(
-    known: Iterable[EvaluationSummary], kind: BenchmarkKind, model: JsonObject, asked: EvaluationSettings
+    known: Iterable[EvaluationSummary], kind: Kind, model: JsonObject, asked: EvaluationSettings
 ) -> EvaluationSummary | None:
     """The first of these evaluations of one benchmark of this kind that measures the same and has not ended."""
     wanted = asked.model_dump()

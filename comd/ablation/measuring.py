@@ -4,7 +4,8 @@ from collections import defaultdict
 
 from comd.ablation.results import Items, Measured, Outcome
 from comd.client import Client
-from services.coordinator.api.shapes import HeldoutItem, Iteration, Run
+from services.coordinator.api.instruction_shapes import HeldoutItem
+from services.coordinator.api.shapes import Iteration, Run
 
 
 def outcome_of(client: Client, run: Run, seed: int, arm: str, seconds: float) -> tuple[Outcome, list[Items]]:

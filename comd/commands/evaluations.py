@@ -68,6 +68,7 @@ def _score(one: EvaluationSummary) -> str:
 
 
 def told(cell: ScoreCell, sign: str = "") -> str:
+    """A column in which nothing was asked has no number."""
     if cell.value is None or cell.low is None or cell.high is None:
         return "-"
     return f"{cell.value:{sign}.2f} ({cell.low:{sign}.2f} to {cell.high:{sign}.2f})"
@@ -146,11 +147,10 @@ def compare(name: EvaluationName, other: OtherName, as_json: AsJson = False) -> 
     if as_json:
         print_json(found)
         return
-    print(printable(f"{one.model.label} minus {two.model.label}, in points; 95 % intervals, paired"))
+    named = [f"{each.model.label} ({each.id})" for each in (one, two)]
+    print(printable(f"{' minus '.join(named)}, in points; 95 % intervals, paired"))
     for column, cell in found.columns.items():
-        print(
-            f"  {column:12} {cell.value:+7.2f}  ({cell.low:+.2f} to {cell.high:+.2f})  {cell.num:,} questions"
-        )
+        print(f"  {column:12} {told(cell, '+')}  {cell.num or 0:,} questions")
 
 
 @app.command()

@@ -6,7 +6,7 @@ In: a benchmark, a model and settings. Out: the evaluation's rows, on their way;
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.coordinator.benchmarks import prompts
-from services.coordinator.benchmarks.items import Kind
+from services.coordinator.benchmarks.items import JUDGED, Kind
 from services.coordinator.benchmarks.scores import Mark
 from services.coordinator.clients import Services
 from services.coordinator.evaluation_settings import EvaluationSettings
@@ -14,8 +14,6 @@ from services.coordinator.repositories import evaluations, event_log, runs
 from services.coordinator.run_config import RunConfig
 from shared.errors import Unprocessable
 from shared.types import JsonObject
-
-JUDGED = "llava-bench"
 
 
 def settled(settings: EvaluationSettings, kind: Kind) -> EvaluationSettings:

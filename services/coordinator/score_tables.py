@@ -6,7 +6,7 @@ from typing import Literal
 
 import orjson
 
-from services.coordinator.benchmarks.items import COLUMNS, Kind
+from services.coordinator.benchmarks.items import COLUMNS, JUDGED, Kind
 from services.coordinator.benchmarks.paper import paper_rows
 from services.coordinator.benchmarks.scores import Cell
 from services.coordinator.benchmarks.tables import Row, Table, as_csv, as_latex, as_text
@@ -33,7 +33,7 @@ def score_table(rows: Sequence[JsonObject]) -> Table:
         )
     kind: Kind = first["kind"]
     names = COLUMNS[kind]
-    unit = "% of the reference answers' scores" if kind == "llava-bench" else "% correct"
+    unit = "% of the reference answers' scores" if kind == JUDGED else "% correct"
     measured = [_row(row, names) for row in rows]
     return Table(first["benchmark"], unit, names, (*measured, *paper_rows(kind)))
 

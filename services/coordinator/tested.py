@@ -20,7 +20,7 @@ from services.coordinator.clients import Answer, Services, read_answer
 from services.coordinator.outgoing import ItemFailed, Unreadable, sorted_error
 from shared.errors import ComdError, Unprocessable
 from shared.messages import user_message
-from shared.types import EngineSpec, JsonObject, RoleIdentity, Sampling, Usage
+from shared.types import EngineSpec, JsonObject, Usage
 from shared.usage import usage_of
 
 OPEN_ENDED: JsonObject = {"add_generation_prompt": False, "continue_final_message": True}
@@ -44,21 +44,6 @@ class Subject:
     def service(self) -> str:
         """Whose chat completions are asked."""
         return "teacher" if self.checkpoint is None else "student"
-
-
-async def identity(
-    services: Services, where: Subject, prompt_version: str, sampling: Sampling, *, fresh: bool = False
-) -> RoleIdentity:
-    """Who would answer just now, for the names of answers; a teacher's own prompt is part of the version."""
-    if where.checkpoint is not None:
-        model = revision = where.checkpoint
-    else:
-        said = await services.identity("teacher", where.engine, fresh=fresh)
-        model, revision = said.model, said.revision
-        prompt_version += f" {said.prompt_version}" if where.engine is None else ""
-    return RoleIdentity(
-        role="tested", prompt_version=prompt_version, model=model, revision=revision, sampling=sampling
-    )
 
 
 async def answer(

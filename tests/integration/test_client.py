@@ -397,13 +397,3 @@ def test_events_of_a_coordinator_that_is_not_there_fail_at_once() -> None:
         pytest.raises(EngineUnavailable, match="cannot be reached"),
     ):
         next(client.runs.events("r"))
-
-
-async def test_a_parameter_that_is_given_twice_or_not_known_is_refused(place: Town) -> None:
-    run_id = await place.begin()
-    reply = await place.http.get(f"/v1/runs/{run_id}/instructions?words=red&words=blue")
-    assert reply.status_code == 400
-    assert reply.json()["error"]["message"] == "query parameter words: expected one value, got several"
-    unknown = await place.http.get("/v1/evaluations?runs=one")
-    assert unknown.status_code == 400
-    assert "unknown query parameter 'runs'; allowed are: benchmark, run" in unknown.json()["error"]["message"]

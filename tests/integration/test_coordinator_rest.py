@@ -134,3 +134,13 @@ def test_a_database_that_is_away_is_said(redis_url: str) -> None:
         assert (reply.status_code, reply.json()["error"]["code"]) == (503, "database_unavailable")
         assert reply.headers["retry-after"] == "1"
         assert "the database cannot be used" in httpx.get(f"{url}/ready").json()["reason"]
+
+
+async def test_a_parameter_that_is_given_twice_or_not_known_is_refused(place: Town) -> None:
+    run_id = await place.begin()
+    reply = await place.http.get(f"/v1/runs/{run_id}/instructions?words=red&words=blue")
+    assert reply.status_code == 400
+    assert reply.json()["error"]["message"] == "query parameter words: expected one value, got several"
+    unknown = await place.http.get("/v1/evaluations?runs=one")
+    assert unknown.status_code == 400
+    assert "unknown query parameter 'runs'; allowed are: benchmark, run" in unknown.json()["error"]["message"]

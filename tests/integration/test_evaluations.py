@@ -8,6 +8,8 @@ from typing import Any
 import orjson
 import pytest
 
+from services.coordinator.api.evaluations import exported_lines
+from services.coordinator.database import connect
 from tests.doubles.official import write_llava_bench, write_scienceqa, write_seed_bench
 from tests.doubles.test_taker import TestTaker, create_app
 from tests.doubles.town import Town, town
@@ -82,8 +84,18 @@ async def check_items(place: Town, evaluation: dict[str, Any]) -> None:
     assert [orjson.loads(line) for line in exported] == [*first["data"], *rest["data"]]
     counted = [orjson.loads(line)["correct"] for line in exported]
     assert evaluation["scores"]["AVG"]["value"] == pytest.approx(100 * sum(counted) / len(counted))
+    await check_a_slow_reader_holds_no_connection(place, evaluation["id"])
     of_group = await place.get(f"{path}/items", group="IMG")
     assert {one["name"] for one in of_group["data"]} == {"3", "11"}
+
+
+async def check_a_slow_reader_holds_no_connection(place: Town, evaluation_id: str) -> None:
+    engine = connect(place.settings.database_url)
+    lines = exported_lines(engine, evaluation_id)
+    assert (await anext(lines)).count(b"\n") == 5
+    assert engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+    await lines.aclose()
+    await engine.dispose()
 
 
 async def check_it_does_not_train(place: Town, evaluation: dict[str, Any]) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from comd import measuring
-from services.coordinator.api.evaluation_shapes import EvaluationSummary
+from comd.commands.evaluations import told
+from services.coordinator.api.evaluation_shapes import EvaluationSummary, ScoreCell
 from shared.errors import BadRequest
 
 NOW = "2026-01-01T00:00:00+00:00"
@@ -99,3 +100,9 @@ def test_an_engine_is_a_url_and_a_model() -> None:
         measuring.engine("model", "http://h:1/v1", "m", None)
     with pytest.raises(BadRequest, match="key_name"):
         measuring.engine("judge-model", "http://h:1", "m", "MY_KEY")
+
+
+def test_a_column_in_which_nothing_was_asked_has_no_number() -> None:
+    nothing = ScoreCell(value=None, low=None, high=None, num=0)
+    assert told(nothing, "+") == "-"
+    assert told(ScoreCell(value=1.5, low=-0.5, high=3.0, num=9), "+") == "+1.50 (-0.50 to +3.00)"

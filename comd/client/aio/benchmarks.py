@@ -4,7 +4,8 @@ from pathlib import Path
 
 from comd.client.aio.link import AsyncLink
 from comd.client.service import at, given
-from services.coordinator.api.evaluation_shapes import Benchmark, BenchmarkKind, BenchmarkList
+from services.coordinator.api.evaluation_shapes import Benchmark, BenchmarkList
+from services.coordinator.benchmarks.items import Kind
 
 
 class AsyncBenchmarks:
@@ -20,9 +21,7 @@ class AsyncBenchmarks:
         """One benchmark. NotFound where there is none of the name."""
         return await self._link.get(Benchmark, at("benchmarks", name))
 
-    async def register(
-        self, name: str, kind: BenchmarkKind, path: str | Path, split: str | None = None
-    ) -> Benchmark:
+    async def register(self, name: str, kind: Kind, path: str | Path, split: str | None = None) -> Benchmark:
         """Read a folder in its publisher's layout, as the coordinator's machine sees it, below `COMD_DATA_ROOTS`.
 
         The same content again changes nothing; Conflict where the name has another content. Unprocessable names what

@@ -11,7 +11,7 @@ from comd.client.aio.link import AsyncLink
 from comd.client.aio.pages import rows
 from comd.client.errors import StillRunning
 from comd.client.service import at, given
-from services.coordinator.api.instruction_shapes import Report
+from services.coordinator.api.instruction_shapes import HeldoutItem, HeldoutPage, Report
 from services.coordinator.api.shapes import (
     Curve,
     CurvePoint,
@@ -19,8 +19,6 @@ from services.coordinator.api.shapes import (
     FailurePage,
     Flip,
     FlipPage,
-    HeldoutItem,
-    HeldoutPage,
     Iteration,
     IterationList,
     Log,

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from comd.client.service import at, given
 from comd.client.sync.link import Link
-from services.coordinator.api.evaluation_shapes import Benchmark, BenchmarkKind, BenchmarkList
+from services.coordinator.api.evaluation_shapes import Benchmark, BenchmarkList
+from services.coordinator.benchmarks.items import Kind
 
 
 class Benchmarks:
@@ -21,9 +22,7 @@ class Benchmarks:
         """One benchmark. NotFound where there is none of the name."""
         return self._link.get(Benchmark, at("benchmarks", name))
 
-    def register(
-        self, name: str, kind: BenchmarkKind, path: str | Path, split: str | None = None
-    ) -> Benchmark:
+    def register(self, name: str, kind: Kind, path: str | Path, split: str | None = None) -> Benchmark:
         """Read a folder in its publisher's layout, as the coordinator's machine sees it, below `COMD_DATA_ROOTS`.
 
         The same content again changes nothing; Conflict where the name has another content. Unprocessable names what

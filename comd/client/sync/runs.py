@@ -12,7 +12,7 @@ from comd.client.service import at, given
 from comd.client.sync.events import follow
 from comd.client.sync.link import Link
 from comd.client.sync.pages import rows
-from services.coordinator.api.instruction_shapes import Report
+from services.coordinator.api.instruction_shapes import HeldoutItem, HeldoutPage, Report
 from services.coordinator.api.shapes import (
     Curve,
     CurvePoint,
@@ -20,8 +20,6 @@ from services.coordinator.api.shapes import (
     FailurePage,
     Flip,
     FlipPage,
-    HeldoutItem,
-    HeldoutPage,
     Iteration,
     IterationList,
     Log,

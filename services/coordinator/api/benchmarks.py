@@ -7,6 +7,7 @@ from pydantic import Field
 
 from services.coordinator.api import evaluation_shapes as shapes
 from services.coordinator.api.frame import Asked, Desk, answer, asked_by
+from services.coordinator.benchmarks.items import Kind
 from services.coordinator.intake.benchmark_import import BenchmarkFiles, read_files
 from services.coordinator.intake.dataset_import import below_roots
 from services.coordinator.repositories import benchmarks, event_log
@@ -16,7 +17,7 @@ from shared.types import JsonObject
 
 class BenchmarkRequest(Asked):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
-    kind: shapes.BenchmarkKind
+    kind: Kind
     path: str = Field(description="the folder of the official files")
     split: str | None = Field(None, description="of scienceqa: test (default), val, train")
 

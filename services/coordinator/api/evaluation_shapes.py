@@ -4,17 +4,17 @@ from datetime import datetime
 from typing import Any, Literal
 
 from services.coordinator.api.shapes import ListOf, Page, Progress, Shape
+from services.coordinator.benchmarks.items import Kind
 from services.coordinator.evaluation_settings import EvaluationSettings
 from services.coordinator.states import RunStatus
 from shared.types import EngineSpec
 
-BenchmarkKind = Literal["scienceqa", "seed-bench", "llava-bench"]
 Outcome = Literal["right", "wrong", "unreadable", "judged", "failed", "open"]
 
 
 class Benchmark(Shape):
     name: str
-    kind: BenchmarkKind
+    kind: Kind
     split: str | None
     notes: list[str]  # what of the files was left out on purpose
     path: str
@@ -51,7 +51,7 @@ class EvaluationSummary(Shape):
     id: str
     name: str
     benchmark: str
-    kind: BenchmarkKind
+    kind: Kind
     split: str | None
     model: TestedModelShape
     settings: EvaluationSettings

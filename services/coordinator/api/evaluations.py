@@ -5,13 +5,14 @@ An evaluation is a run of another kind: its id works at `/v1/runs/{id}/pause`, r
 
 import asyncio
 import secrets
-from typing import Annotated, Any
+from collections.abc import AsyncGenerator
+from typing import Annotated
 
 import orjson
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import Field
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.coordinator.api import evaluation_shapes as shapes
 from services.coordinator.api.frame import Asked, Desk, answer, asked_by
@@ -125,12 +126,19 @@ def _add_items(routes: APIRouter, desk: Desk) -> None:
         async with desk.engine.connect() as c:
             await evaluation_or_404(c, evaluation_id)
 
-        async def lines() -> Any:
-            async with desk.engine.connect() as c:
-                async for rows in evaluations.all_items(c, evaluation_id):
-                    yield b"".join(orjson.dumps(item_view(row)) + b"\n" for row in rows)
+        return StreamingResponse(
+            exported_lines(desk.engine, evaluation_id), media_type="application/x-ndjson"
+        )
 
-        return StreamingResponse(lines(), media_type="application/x-ndjson")
+
+async def exported_lines(engine: AsyncEngine, evaluation_id: str) -> AsyncGenerator[bytes]:
+    """Each batch by a connection of its own: a slow reader holds none."""
+    after: int | None = 0
+    while after is not None:
+        async with engine.connect() as c:
+            rows = await evaluations.items(c, evaluation_id, after=after)
+        yield b"".join(orjson.dumps(item_view(row)) + b"\n" for row in rows)
+        after = rows[-1]["id"] if rows else None
 
 
 def _add_tables(routes: APIRouter, desk: Desk) -> None:

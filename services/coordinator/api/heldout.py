@@ -4,15 +4,15 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from services.coordinator.api import shapes
 from services.coordinator.api.frame import Desk, answer, public, run_or_404
+from services.coordinator.api.instruction_shapes import HeldoutPage
 from services.coordinator.merge import picture_of
 from services.coordinator.repositories import heldout, iterations
 from shared.errors import NotFound
 
 
 def add_heldout(routes: APIRouter, desk: Desk) -> None:
-    @routes.get("/{run_id}/iterations/{number}/heldout", response_model=shapes.HeldoutPage)
+    @routes.get("/{run_id}/iterations/{number}/heldout", response_model=HeldoutPage)
     async def page(
         run_id: str,
         number: int,

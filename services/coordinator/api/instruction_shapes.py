@@ -1,4 +1,4 @@
-"""The answers' shapes about instructions: pools, one instruction's life, and a run's report. As `shapes`."""
+"""The answers' shapes about questions: pools, an instruction's life, a run's report, held-out ones. As `shapes`."""
 
 from typing import Any, Literal
 
@@ -141,3 +141,19 @@ class Report(Shape):
     examples: list[Example]
     failures: list[FailureCount]
     warnings: list[str]
+
+
+class HeldoutItem(Shape):
+    id: str
+    dialogue: str  # with `turn` the item's name in its data set
+    turn: int
+    task_type: str
+    image: str | None  # sha256
+    text: str
+    reference: str | None
+    answer: str | None  # None: not asked (yet), or it failed
+    correct: bool | None
+
+
+class HeldoutPage(Page[HeldoutItem]):
+    next_cursor: str | None

@@ -18,7 +18,7 @@ async def known_parameters(request: Request) -> None:
     if not request.query_params:
         return
     route: APIRoute = request.scope["route"]
-    known = _lists(route.dependant)
+    known = _takes_several(route.dependant)
     for name in request.query_params:
         if name not in known:
             allowed = ", ".join(sorted(known)) or "none"
@@ -29,12 +29,12 @@ async def known_parameters(request: Request) -> None:
             raise BadRequest(f"query parameter {name}: expected one value, got several", param=name)
 
 
-def _lists(dependant: Dependant) -> dict[str, bool]:
+def _takes_several(dependant: Dependant) -> dict[str, bool]:
     """Every parameter's name, and whether it takes several values."""
     found = {
         parameter.alias: get_origin(parameter.field_info.annotation) is list
         for parameter in dependant.query_params
     }
     for inner in dependant.dependencies:
-        found |= _lists(inner)
+        found |= _takes_several(inner)
     return found

@@ -272,22 +272,6 @@ class FlipPage(Page[Flip]):
     next_cursor: str | None
 
 
-class HeldoutItem(Shape):
-    id: str
-    dialogue: str  # with `turn` the item's name in its data set
-    turn: int
-    task_type: str
-    image: str | None  # sha256
-    text: str
-    reference: str | None
-    answer: str | None  # None: not asked (yet), or it failed
-    correct: bool | None
-
-
-class HeldoutPage(Page[HeldoutItem]):
-    next_cursor: str | None
-
-
 class Failure(Shape):
     iteration: int
     phase: Phase

@@ -1,15 +1,13 @@
 """Whom an evaluation measures, and who judges: checked before it begins, by the way they will be asked."""
 
-from urllib.parse import quote
-
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.coordinator.api.frame import Desk
 from services.coordinator.api.probing import check_engine
-from services.coordinator.benchmarks.items import Kind
+from services.coordinator.benchmarks.items import JUDGED, Kind
 from services.coordinator.evaluation_settings import EvaluationSettings, TestedModel
 from services.coordinator.evaluations import judge_of, of_checkpoint
-from services.coordinator.outgoing import ItemFailed, Unreadable, Waiting
+from services.coordinator.outgoing import ItemFailed, Unreadable, Waiting, path
 from services.coordinator.repositories import iterations, runs
 from services.coordinator.run_config import RunConfig
 from services.coordinator.tested import Subject, check_likelihoods
@@ -65,7 +63,7 @@ async def _student_of(c: AsyncConnection, id_or_name: str, number: int | None) -
 
 
 async def _check_checkpoint(desk: Desk, checkpoint: str) -> None:
-    url = f"{desk.settings.trainer_url}/v1/models/{quote(checkpoint)}"
+    url = f"{desk.settings.trainer_url}/v1/models/{path(checkpoint)}"
     try:
         await desk.services.http.request("GET", url)
     except (Waiting, ItemFailed, Unreadable) as error:
@@ -74,7 +72,7 @@ async def _check_checkpoint(desk: Desk, checkpoint: str) -> None:
 
 async def check_judge(desk: Desk, kind: Kind, settings: EvaluationSettings) -> JsonObject | None:
     """Who judges; Unprocessable where he cannot be asked. None where the benchmark has known answers."""
-    if kind == "llava-bench":
+    if kind == JUDGED:
         sees = settings.judge_sees == "image"
         await check_engine(desk.services, "assessor", settings.judge, with_picture=sees)
     return await judge_of(desk.services, kind, settings)

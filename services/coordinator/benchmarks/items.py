@@ -8,6 +8,7 @@ from shared.types import JsonObject
 
 Kind = Literal["scienceqa", "seed-bench", "llava-bench"]
 
+JUDGED: Kind = "llava-bench"  # its answers are free, and a judge scores them
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 # the columns of the paper's tables in its order; the last one is over all items, whatever their groups

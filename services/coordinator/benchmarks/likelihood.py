@@ -74,6 +74,6 @@ def choice_score(prefix: Sequence[PromptToken], whole: Sequence[PromptToken]) ->
     return Likelihood(-sum(token.logprob for token in said) / len(said), len(said))
 
 
-def best(scores: Sequence[Likelihood]) -> int:
+def best(losses: Sequence[float]) -> int:
     """The choice with the lowest mean; the first of those that are equal."""
-    return min(range(len(scores)), key=lambda choice: scores[choice].mean_nll)
+    return min(range(len(losses)), key=losses.__getitem__)

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.coordinator.api.evaluations import difference_view, evaluation_or_404
 from services.coordinator.api.frame import Desk
-from services.coordinator.benchmarks.items import COLUMNS, Kind
+from services.coordinator.benchmarks.items import COLUMNS, JUDGED, Kind
 from services.coordinator.dashboard.pages import Pages
 from services.coordinator.dashboard.run_list import NO_PROGRESS
 from services.coordinator.repositories import benchmarks, evaluations
@@ -74,7 +74,7 @@ def shown(row: JsonObject) -> JsonObject:
 def how(kind: Kind, settings: JsonObject) -> str:
     """What of the settings is worth a word beside the model's name."""
     judged = f"judged by the {'picture' if settings['judge_sees'] == 'image' else 'captions and boxes'}"
-    said = [judged if kind == "llava-bench" else f"by {settings['method']}"]
+    said = [judged if kind == JUDGED else f"by {settings['method']}"]
     if not settings["with_images"]:
         said.append("without pictures")
     if settings["method"] != "likelihood":

@@ -5,6 +5,7 @@ In: a question with its choices. Out: each choice's mean negative log-likelihood
 
 import orjson
 
+from services.coordinator.benchmarks.likelihood import best
 from services.coordinator.clients import Answer
 from services.coordinator.committer import Rows
 from services.coordinator.tasks.work import Request, Tools, Work
@@ -32,4 +33,4 @@ async def likeliest(
 
 
 def _chosen(losses: list[float]) -> JsonObject:
-    return {"likelihoods": losses, "prediction": min(range(len(losses)), key=losses.__getitem__)}
+    return {"likelihoods": losses, "prediction": best(losses)}

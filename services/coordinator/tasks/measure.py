@@ -6,6 +6,7 @@ By letter and by likelihood the mark is right or wrong; the LLaVA test set's fre
 import asyncio
 
 from services.coordinator.benchmarks import prompts
+from services.coordinator.benchmarks.items import JUDGED
 from services.coordinator.benchmarks.reading_letters import chosen
 from services.coordinator.committer import Rows
 from services.coordinator.measured import Measured
@@ -16,8 +17,6 @@ from services.coordinator.tasks.work import Request, Tools, Work
 from services.coordinator.tested import answer
 from shared.identity import request_seed
 from shared.types import JsonObject, RoleIdentity, Sampling
-
-JUDGED = "llava-bench"
 
 
 async def measure(work: Work, tools: Tools) -> None:
