@@ -49,7 +49,7 @@ test-unit: $(STAMP)
 	@$(PY) -m pytest tests/unit
 
 test-integration: $(STAMP)
-	@$(PY) -m pytest tests/integration --numprocesses 2 --dist loadfile  # mostly waiting: two files at a time
+	@$(PY) -m pytest tests/integration --numprocesses 3 --dist loadfile  # mostly waiting: three files at a time
 
 test-captions: $(STAMP)  # apart: spaCy and Ray are large, and leave threads behind
 	@$(PY) -m pytest tests/captions -m "not cluster"

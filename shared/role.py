@@ -3,28 +3,25 @@
 A role service is this, its routes (`shared.role_app`), a prompt, and a reader of replies.
 """
 
-import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Request
 from pydantic import Field, ValidationError
 
 from shared import engine
-from shared.errors import ComdError, NotFound, Unprocessable
+from shared.errors import Unprocessable
 from shared.headers import ENGINE_HEADER
-from shared.identity import engine_revision
 from shared.images import ImageStore
 from shared.messages import messages_for_engine
 from shared.reply_form import reply_form, versioned
+from shared.revisions import Revisions
 from shared.service import require_internal
 from shared.settings import ProcessSettings, default_image_store, explain
 from shared.types import EngineSpec, EngineState, JsonObject, Role, RoleIdentity, Sampling, Usage
 from shared.usage import usage_of
-
-REVISION_KEPT_S = 30.0
 
 
 class RoleSettings(ProcessSettings):
@@ -57,11 +54,11 @@ class RoleService:
     prompt_version: str
     settings: RoleSettings
     has_reply_forms: bool = False  # whether its prompt asks for JSON or for lines, as the engine has it
-    _revisions: dict[tuple[str, str], tuple[float, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.http = engine.pooled_client(self.settings.timeout_s)
         self.engines = engine.EngineCalls(self.role, self.http)
+        self.revisions = Revisions(self.http)
         self.images = ImageStore(self.settings.image_store)
 
     def engine_of(self, request: Request) -> EngineSpec:
@@ -94,7 +91,7 @@ class RoleService:
             role=self.role,
             prompt_version=version,
             model=spec.model,
-            revision=await self._revision(spec),
+            revision=await self.revisions.of(spec),
             sampling=self.settings.sampling,
         )
 
@@ -121,32 +118,13 @@ class RoleService:
         text, finish_reason = engine.text_of(answered.reply)
         return Reply(text, finish_reason, usage_of(answered.reply, answered.seconds))
 
-    async def call(self, spec: EngineSpec, body: JsonObject) -> engine.Answered:
-        """One call to the engine, in its turn."""
-        try:
-            return await self.engines.chat(spec, body)
-        except ComdError:
-            self._revisions.pop((spec.base_url, spec.model), None)  # it may come back with another model
-            raise
+    async def call(self, spec: EngineSpec, body: JsonObject, believed: str | None = None) -> engine.Answered:
+        """One call to the engine, in its turn. EngineUnavailable where its model is not the `believed` one."""
+        return await self.revisions.answered(
+            spec, believed, lambda on_away: self.engines.chat(spec, body, on_away)
+        )
 
     async def ready(self, messages: list[Any], spec: EngineSpec) -> list[JsonObject]:
         """The messages as this engine takes them."""
         with_uuid = spec.kind == "vllm"
         return await messages_for_engine(messages, self.images, self.settings.allowed_image_hosts, with_uuid)
-
-    async def _revision(self, spec: EngineSpec) -> str:
-        if spec.revision:
-            return spec.revision
-        known = self._revisions.get((spec.base_url, spec.model))
-        if known and time.monotonic() - known[0] < REVISION_KEPT_S:
-            return known[1]
-        listed = {str(model.get("id")): model for model in await engine.models(self.http, spec)}
-        if spec.model not in listed:
-            raise NotFound(
-                f"model {spec.model!r} is not listed by the engine at {spec.base_url}; "
-                f"it has {', '.join(sorted(listed)) or 'none'}",
-                code="model_not_found",
-            )
-        revision = engine_revision(spec.base_url, spec.model, listed[spec.model])
-        self._revisions[spec.base_url, spec.model] = (time.monotonic(), revision)
-        return revision

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import cast
+from urllib.parse import unquote
 
 import orjson
 from fastapi import FastAPI, Request, Response
@@ -12,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from shared import engine
 from shared.chat_fields import check_fields, without_idle_top_p
 from shared.errors import BadRequest, ComdError
-from shared.headers import ENGINE_SECONDS_HEADER
+from shared.headers import ENGINE_SECONDS_HEADER, REVISION_HEADER
 from shared.keys import Keys
 from shared.role import RoleService
 from shared.service import Readiness, create_app
@@ -74,11 +75,14 @@ async def pass_through(
             messages = [{"role": "system", "content": system}, *messages]
         defaults = {} if is_plain else {"temperature": service.settings.sampling.temperature}
         asked = {**defaults, **body, "messages": await service.ready(messages, spec)}
-        return await (_streamed(service, spec, asked) if body.get("stream") else _whole(service, spec, asked))
+        return await (
+            _streamed(service, spec, asked) if body.get("stream") else _whole(service, spec, asked, request)
+        )
 
 
-async def _whole(service: RoleService, spec: EngineSpec, body: JsonObject) -> Response:
-    answered = await service.call(spec, body)
+async def _whole(service: RoleService, spec: EngineSpec, body: JsonObject, request: Request) -> Response:
+    believed = request.headers.get(REVISION_HEADER)
+    answered = await service.call(spec, body, None if believed is None else unquote(believed))
     headers = {ENGINE_SECONDS_HEADER: f"{answered.seconds:.3f}"}
     return Response(orjson.dumps(answered.reply), headers=headers, media_type="application/json")
 

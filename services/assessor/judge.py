@@ -39,6 +39,7 @@ async def assess(
         judge_order(service, spec, request, secret, "teacher_first"),
         judge_order(service, spec, request, secret, "student_first"),
     )
+    await service.revisions.confirm(spec, identity.revision)
     runs = [one.run for one in judged]
     version = identity.prompt_version
     if request.context is not None:

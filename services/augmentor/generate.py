@@ -52,6 +52,7 @@ async def augment(service: RoleService, spec: EngineSpec, request: AugmentationR
         rejected += [candidate for candidate in judged if candidate.reason]
         waiting = [parent for parent, candidate in zip(waiting, judged, strict=True) if candidate.reason]
         usage = sum((reply.usage for reply in replies), usage)
+    await service.revisions.confirm(spec, identity.revision)
     return Augmentation(
         accepted=accepted,
         rejected=rejected,

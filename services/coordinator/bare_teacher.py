@@ -15,6 +15,7 @@ from shared.errors import ConfigError, EngineUnavailable, NotFound, Unprocessabl
 from shared.identity import engine_revision
 from shared.images import ImageStore
 from shared.messages import messages_for_engine
+from shared.revisions import Revisions
 from shared.types import EngineSpec, EngineState, JsonObject, RoleIdentity, Sampling
 
 KEY_NAME = "COMD_ENGINE_KEY_TEACHER"
@@ -30,6 +31,7 @@ class BareTeacher:
         self.url, self.model = settings.teacher_url, settings.teacher_model
         self._images = ImageStore(settings.image_store)
         self._http = engine.pooled_client(settings.timeout_s)
+        self._revisions = Revisions(self._http)
         self._looked: tuple[float, bool] | None = None
 
     async def close(self) -> None:
@@ -74,12 +76,22 @@ class BareTeacher:
             latency_ms=round(1000 * (time.perf_counter() - started), 1),
         )
 
-    async def chat(self, model: str, body: JsonObject, given: EngineSpec | None) -> tuple[JsonObject, float]:
-        """The server's reply to one request and its seconds; pictures are taken from the image store."""
+    async def chat(
+        self, model: str, body: JsonObject, given: EngineSpec | None, believed: str | None
+    ) -> tuple[JsonObject, float]:
+        """The reply to one request and its seconds; pictures are taken from the image store.
+
+        EngineUnavailable where it may be another model's than the `believed` revision's.
+        """
         spec = given or self._spec(model)
         self._check(spec)
         messages = await messages_for_engine(body["messages"], self._images, frozenset(), spec.kind == "vllm")
-        return await engine.timed_chat(self._http, spec, {**body, "messages": messages})
+        asked = {**body, "messages": messages}
+        return await self._revisions.answered(
+            spec,
+            believed,
+            lambda on_away: engine.timed_chat(self._http, spec, asked, engine.Notices(away=on_away)),
+        )
 
     def _spec(self, model: str) -> EngineSpec:
         key_name = KEY_NAME if os.environ.get(KEY_NAME) else None

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeVar
+from urllib.parse import quote
 
 from pydantic import BaseModel, ValidationError
 
@@ -15,7 +16,7 @@ from services.coordinator.bare_teacher import BareTeacher
 from services.coordinator.outgoing import Http, ItemFailed, Unreadable, Waiting, sorted_error
 from services.coordinator.settings import CoordinatorSettings
 from shared.errors import ComdError
-from shared.headers import ENGINE_HEADER, PROMPT_HEADER
+from shared.headers import ENGINE_HEADER, PROMPT_HEADER, REVISION_HEADER
 from shared.messages import user_message
 from shared.types import (
     Assessment,
@@ -106,10 +107,14 @@ class Services:
         sampling: JsonObject,
         seed: int,
         engine: EngineSpec | None = None,
+        *,
+        believed: str | None = None,
     ) -> Answer:
-        """One answer of the teacher or the student to one instruction."""
+        """One answer of the teacher or the student to one instruction; `believed` as in `complete`."""
         asked = {"messages": [user_message(image, text)], "seed": seed, **sampling}
-        return read_answer(self.urls[role], *await self.complete(role, model, asked, engine))
+        return read_answer(
+            self.urls[role], *await self.complete(role, model, asked, engine, believed=believed)
+        )
 
     async def assess(self, asked: AssessmentRequest, engine: EngineSpec | None) -> Assessment:
         url = f"{self.urls['assessor']}/v1/assessments"
@@ -122,14 +127,27 @@ class Services:
         return _read(Augmentation, await self.http.request("POST", url, body, headers=_engine(engine)))
 
     async def complete(
-        self, role: str, model: str, asked: JsonObject, engine: EngineSpec | None, *, is_plain: bool = False
+        self,
+        role: str,
+        model: str,
+        asked: JsonObject,
+        engine: EngineSpec | None,
+        *,
+        believed: str | None = None,
+        is_plain: bool = False,
     ) -> tuple[JsonObject, float]:
-        """The reply, and the seconds that the engine took. `is_plain`: without the teacher's own prompt."""
+        """The reply, and the seconds that the engine took.
+
+        `believed`: the revision that the answer is recorded under; Waiting where it may be another model's.
+        `is_plain`: without the teacher's own prompt.
+        """
         with self._forgetting(role, engine):
             if role == "teacher" and await self.bare.is_there():
-                return await self.bare.chat(model, asked, engine)
+                return await self.bare.chat(model, asked, engine, believed)
             url, body = f"{self.urls[role]}/v1/chat/completions", {"model": model, **asked}
             headers = _engine(engine) | ({PROMPT_HEADER: "none"} if is_plain else {})
+            if believed is not None:
+                headers[REVISION_HEADER] = quote(believed)
             return await self.http.timed_request("POST", url, body, headers=headers)
 
     @contextmanager

@@ -27,7 +27,7 @@ def measured_of(evaluation: JsonObject) -> Measured:
     engine = None if model["engine"] is None else EngineSpec.model_validate(model["engine"])
     return Measured(
         evaluation["kind"],
-        Subject(engine, model["role"], model["checkpoint"]),
+        Subject(engine, model["role"], model["checkpoint"], model["revision"]),
         model["model"],
         model["revision"],
         model["prompt_version"],

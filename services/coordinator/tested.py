@@ -30,11 +30,15 @@ BEYOND_OPENAI = ("prompt_logprobs", *OPEN_ENDED)
 
 @dataclass(frozen=True)
 class Subject:
-    """Exactly one: an engine, the role "teacher" (with its service's own prompt), or a checkpoint of the trainer."""
+    """Exactly one: an engine, the role "teacher" (with its service's own prompt), or a checkpoint of the trainer.
+
+    `revision`: of the engine's model, whose answers alone are taken; None where whoever is there may answer.
+    """
 
     engine: EngineSpec | None = None
     role: str | None = None
     checkpoint: str | None = None
+    revision: str | None = None
 
     def __post_init__(self) -> None:
         assert (self.engine is None) + (self.role is None) + (self.checkpoint is None) == 2
@@ -95,9 +99,11 @@ async def _ask(services: Services, where: Subject, asked: JsonObject) -> tuple[J
     if where.checkpoint is not None:
         return await services.complete("student", where.checkpoint, asked, None)
     if where.engine is not None:
-        return await services.complete("teacher", where.engine.model, asked, where.engine, is_plain=True)
+        return await services.complete(
+            "teacher", where.engine.model, asked, where.engine, believed=where.revision, is_plain=True
+        )
     said = await services.identity("teacher", None)
-    return await services.complete("teacher", said.model, asked, None)
+    return await services.complete("teacher", said.model, asked, None, believed=where.revision)
 
 
 def _tokens(url: str, reply: JsonObject) -> list[PromptToken]:

@@ -6,7 +6,7 @@ EngineUnavailable (wait and ask again), EngineReplyError (not the protocol), Bad
 
 from shared.engine.allowed import check_allowed
 from shared.engine.calls import Answered, EngineCalls
-from shared.engine.client import chat, is_well, models, timed_chat
+from shared.engine.client import Notice, Notices, chat, is_well, models, timed_chat
 from shared.engine.pool import pooled_client
 from shared.engine.replies import text_of
 from shared.engine.state import state_of
@@ -15,6 +15,8 @@ from shared.engine.streaming import error_event, stream
 __all__ = [
     "Answered",
     "EngineCalls",
+    "Notice",
+    "Notices",
     "chat",
     "check_allowed",
     "error_event",

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from shared import request_ids
 from shared.engine import metrics
-from shared.engine.client import is_well, timed_chat
+from shared.engine.client import Notice, Notices, is_well, timed_chat
 from shared.engine.gate import Gate
 from shared.engine.pool import PooledClient
 from shared.engine.streaming import stream
@@ -55,13 +55,13 @@ class EngineCalls:
             metrics.refused.labels(self.role, metrics.host_of(spec.base_url)).inc()
             raise
 
-    async def chat(self, spec: EngineSpec, body: JsonObject) -> Answered:
-        """One whole chat completion."""
+    async def chat(self, spec: EngineSpec, body: JsonObject, on_away: Notice = lambda: None) -> Answered:
+        """One whole chat completion; `on_away` is called at once where a try finds the engine gone or unable."""
         gate = self.gate(spec)
         try:
             async with gate.place():
                 self._follow(spec, gate)
-                answered = await self._asked(gate, spec, body)
+                answered = await self._asked(gate, spec, body, Notices(gate.refused, on_away))
         except ComdError as error:
             self._count(spec, error.code)
             raise
@@ -96,10 +96,10 @@ class EngineCalls:
             following.cancel()
         await self.http.aclose()
 
-    async def _asked(self, gate: Gate, spec: EngineSpec, body: JsonObject) -> Answered:
+    async def _asked(self, gate: Gate, spec: EngineSpec, body: JsonObject, notices: Notices) -> Answered:
         """The call, now that it has its place; the gate learns how it went."""
         try:
-            answered = Answered(*await timed_chat(self.http, spec, body, gate.refused))
+            answered = Answered(*await timed_chat(self.http, spec, body, notices))
         except ComdError as error:
             gate.failed(error)
             raise

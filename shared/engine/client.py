@@ -6,6 +6,7 @@ Repeated is only what is safe to repeat and may help: a connection that failed b
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import count
 
 import orjson
@@ -26,7 +27,23 @@ from shared.types import EngineSpec, JsonObject
 HEALTH_TIMEOUT_S = 5.0
 CHAT, MODELS = "/v1/chat/completions", "/v1/models"
 
+AWAY = {None, 502, 503, 504}  # None: the connection failed
+
 Notice = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Notices:
+    """Whom a call tells, while it lasts, of its tries in vain.
+
+    `refused`: at each 429 and 503. `away`: where nobody answered, so that the next try may meet another model.
+    """
+
+    refused: Notice = lambda: None
+    away: Notice = lambda: None
+
+
+NOBODY = Notices()
 
 
 async def chat(http: PooledClient, spec: EngineSpec, body: JsonObject) -> JsonObject:
@@ -35,10 +52,10 @@ async def chat(http: PooledClient, spec: EngineSpec, body: JsonObject) -> JsonOb
 
 
 async def timed_chat(
-    http: PooledClient, spec: EngineSpec, body: JsonObject, on_refusal: Notice = lambda: None
+    http: PooledClient, spec: EngineSpec, body: JsonObject, notices: Notices = NOBODY
 ) -> tuple[JsonObject, float]:
-    """The reply and the seconds that the engine took for it; `on_refusal` is called at each 429 and 503."""
-    read, seconds = await _ask(http, spec, chat_request(spec, body), on_refusal)
+    """The reply and the seconds that the engine took for it."""
+    read, seconds = await _ask(http, spec, chat_request(spec, body), notices)
     return completion(spec, read), seconds
 
 
@@ -68,18 +85,18 @@ async def is_well(http: PooledClient, spec: EngineSpec) -> bool:
 
 
 async def _ask(
-    http: PooledClient, spec: EngineSpec, asked: Asked, on_refusal: Notice = lambda: None
+    http: PooledClient, spec: EngineSpec, asked: Asked, notices: Notices = NOBODY
 ) -> tuple[JsonObject, float]:
     """The reply's JSON object and its seconds; one deadline holds for all tries together."""
     try:
         async with asyncio.timeout(http.timeout.read):
-            return await _tried(http, spec, asked, on_refusal)
+            return await _tried(http, spec, asked, notices)
     except TimeoutError as error:
         raise slow(http, spec) from error
 
 
 async def _tried(
-    http: PooledClient, spec: EngineSpec, asked: Asked, on_refusal: Notice
+    http: PooledClient, spec: EngineSpec, asked: Asked, notices: Notices
 ) -> tuple[JsonObject, float]:
     for attempt in count(1):
         status, retry_after_s = None, None
@@ -92,7 +109,9 @@ async def _tried(
         except Unreached as unreached:
             error = unreachable(spec, unreached)
         if status in {429, 503}:
-            on_refusal()
+            notices.refused()
+        if status in AWAY:
+            notices.away()
         pause_s = pause_before_next(attempt, status, retry_after_s)
         if pause_s is None:
             raise await _whose_fault(http, spec, error)

@@ -19,6 +19,7 @@ class Door:
     is_away: bool = False
     is_blind: bool = False  # refuses pictures, as a model without eyes
     root: str | None = None  # of the models in the list
+    successor: str | None = None  # the next question finds nobody; from then on this is the root
     models: tuple[str, ...] | None = None  # all that the list names
     heard: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     said: list[tuple[str, str | None]] = field(default_factory=list)
@@ -26,13 +27,17 @@ class Door:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
         self.heard.append((scope["path"], headers))
+        is_question = scope["path"].endswith("completions")
+        if self.successor and is_question:
+            self.root, self.successor = self.successor, None
+            return await _answer(send, 503, {"error": {"message": "gone"}})
         if self.is_away:
             return await _answer(send, 503, {"error": {"message": "gone"}})
         is_open = scope["path"] == "/health" or (self.lists_openly and scope["path"] == "/v1/models")
         if self.key and not is_open and headers.get("authorization") != f"Bearer {self.key}":
             told = f"not with {headers}" if self.echoes else "wrong key"
             return await _answer(send, 401, {"error": {"message": told}})
-        if self.is_blind and scope["path"].endswith("completions"):
+        if self.is_blind and is_question:
             message = await receive()
             if b"image_url" in message["body"]:
                 said = "At most 0 image(s) may be provided in one prompt."

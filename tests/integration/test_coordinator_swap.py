@@ -101,8 +101,9 @@ async def test_a_teacher_that_died_is_swapped_though_tasks_wait_for_it(
     await swap(place, run_id, endpoints={"teacher": second})  # a finished run may be asked for more
 
 
+@pytest.mark.parametrize("within_a_call", [False, True])
 async def test_an_engine_that_comes_back_with_another_model_is_recorded_as_such(
-    place: Town, second: dict[str, Any], door: Door
+    place: Town, second: dict[str, Any], door: Door, within_a_call: bool
 ) -> None:
     door.root = "weights-1"
     await place.register()
@@ -110,9 +111,12 @@ async def test_an_engine_that_comes_back_with_another_model_is_recorded_as_such(
     run = await place.post("/v1/runs", {"name": "run", "dataset": "world", "config": config})
     await place.post(f"/v1/runs/{run['id']}/iterations", {})
     await until_rows(place, "bindings", 3)
-    door.is_away = True
-    await place.wait(run["id"], lambda run: bool(run["progress"].get("waiting")))
-    door.root, door.is_away = "weights-2", False
+    if within_a_call:
+        door.successor = "weights-2"
+    else:
+        door.is_away = True
+        await place.wait(run["id"], lambda run: bool(run["progress"].get("waiting")))
+        door.root, door.is_away = "weights-2", False
     assert (await place.wait_for_end(run["id"]))["status"] == "finished"
     bound = Counter((text, model.rpartition("|")[2]) for model, text in rows(place, BOUND))
     assert {root for _, root in bound} == {"weights-1", "weights-2"}

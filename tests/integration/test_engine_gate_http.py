@@ -169,3 +169,17 @@ async def test_vllms_own_queue_is_seen_and_followed(tmp_path: Path, kind: str, w
         assert limit < 8 if kind == "vllm" else limit == 8
         state = (await http.get("/v1/engine")).json()
         assert (state["problem"], state["waiting"]) == (None, waiting if kind == "vllm" else None)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_call_that_is_refused_lowers_the_limit_though_a_second_try_is_answered(
+    tmp_path: Path, status: int
+) -> None:
+    busy = reply({"error": {"message": "too many"}}, status)
+    async with misbehaving(busy, SOUND) as double, teacher(double, tmp_path) as http:
+        assert (await ask(http)).status_code == 200
+        assert double.chats == 2
+        lowered = await gauge(http, "comd_engine_limit", double)
+    async with misbehaving(SOUND) as double, teacher(double, tmp_path) as http:
+        assert (await ask(http)).status_code == 200
+        assert lowered < await gauge(http, "comd_engine_limit", double)

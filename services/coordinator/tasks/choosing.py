@@ -23,7 +23,7 @@ async def likeliest(
     where, choices = work.measured.where, asked.sampling["choices"]
     found, usage = await tools.ask(
         work,
-        work.measured.where.service,
+        where.service,
         lambda: likelihoods(tools.services, where, asked.image, asked.text, choices, asked.seed),
     )
     work.note_call("tested", asked.identity.revision, usage)

@@ -10,7 +10,7 @@ from services.coordinator.benchmarks.items import JUDGED
 from services.coordinator.benchmarks.reading_letters import chosen
 from services.coordinator.committer import Rows
 from services.coordinator.measured import Measured
-from services.coordinator.outgoing import ItemFailed, Waiting
+from services.coordinator.outgoing import ItemFailed
 from services.coordinator.tasks.choosing import likeliest
 from services.coordinator.tasks.reviewing import review
 from services.coordinator.tasks.work import Request, Tools, Work
@@ -21,29 +21,11 @@ from shared.types import JsonObject, RoleIdentity, Sampling
 
 async def measure(work: Work, tools: Tools) -> None:
     assert work.measured is not None, "a task of this phase belongs to an evaluation"
-    await _same_model(work, tools, work.measured)
     asked = {item["id"]: request(work, work.measured, item["content"]) for item in work.items}
     known = await tools.known_answers([one.hash for one in asked.values()])
     async with asyncio.TaskGroup() as group:
         for item in work.items:
             group.create_task(_measure_one(work, tools, item, asked[item["id"]], known))
-
-
-async def _same_model(work: Work, tools: Tools, measured: Measured) -> None:
-    """An evaluation is of one model: where another answers in its place, it waits for the first."""
-    if measured.where.checkpoint is not None:
-        return  # the trainer answers for a checkpoint by its name, or not at all
-
-    async def look() -> None:
-        identity = await tools.services.identity("teacher", measured.where.engine)
-        if identity.revision != measured.revision:
-            raise Waiting(
-                f"the evaluation is of {measured.revision}, but {identity.revision} answers; bring the first one "
-                "back, or cancel the evaluation and begin another",
-                retry_after_s=5.0,
-            )
-
-    await tools.ask(work, measured.where.service, look)
 
 
 async def _measure_one(
@@ -81,11 +63,11 @@ async def _answer(work: Work, tools: Tools, asked: Request, known: dict[str, Jso
     assert work.measured is not None, "a task of this phase belongs to an evaluation"
     if stored := known.get(asked.hash):
         return str(stored["text"])
-    measured = work.measured
+    where = work.measured.where
     given = await tools.ask(
         work,
-        measured.where.service,
-        lambda: answer(tools.services, measured.where, asked.image, asked.text, asked.sampling, asked.seed),
+        where.service,
+        lambda: answer(tools.services, where, asked.image, asked.text, asked.sampling, asked.seed),
     )
     work.note_call("tested", asked.identity.revision, given.usage)
     await tools.keep(work, {"answers": [asked.row(given)]})

@@ -80,7 +80,14 @@ async def _answer(
         if identity != asked.identity:
             raise IdentityChanged(f"teacher: {identity.revision} in the place of {asked.identity.revision}")
         return await tools.services.chat(
-            "teacher", identity.model, asked.image, asked.text, asked.sampling, asked.seed, engine
+            "teacher",
+            identity.model,
+            asked.image,
+            asked.text,
+            asked.sampling,
+            asked.seed,
+            engine,
+            believed=identity.revision,
         )
 
     answer = await tools.ask(work, "teacher", ask)
