@@ -105,6 +105,8 @@ def _draw_lines(panel: Panel, axes: Any) -> None:
             zorder=3 if main else 2,
             clip_on=False,  # a marker at 1.0 is whole
         )
+    for at, low, high in panel.intervals:
+        axes.plot((at, at), (low, high), color="black", linewidth=0.6, marker="_", markersize=4, zorder=2)
     if panel.at:
         axes.set_xticks(list(panel.at), [f"{at:g}" for at in panel.at])
 

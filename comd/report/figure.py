@@ -19,6 +19,7 @@ class Panel:
     title: str = ""
     lines: Mapping[str, Sequence[Point]] = field(default_factory=dict)
     main: str | None = None  # the line that stands out
+    intervals: Sequence[tuple[float, float, float]] = ()  # of the main line: x, low, high
     at: Sequence[float] = ()  # ticks of x, where the drawing is not to choose them
     top: float | None = None  # of y
     slots: Sequence[str] = ()

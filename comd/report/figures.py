@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from comd.report import benchmarks
+from comd.report.benchmarks import Measured
 from comd.report.figure import Figure, Panel, Point
 from comd.report.wording import label
 
@@ -18,11 +20,12 @@ MOST_REASONS = 5  # with a colour of their own
 TOKENS = {"prompt_tokens": "prompt", "completion_tokens": "completion"}
 
 
-def figures(report: Report, curves: Curves) -> list[Figure]:
+def figures(report: Report, curves: Curves, measured: Sequence[Measured] = ()) -> list[Figure]:
     """In the order of a reader's questions; one that would be empty is left out."""
     rows = report["iterations"]
     made = [
         heldout_accuracy(rows),
+        benchmarks.figure(measured),
         training("training", "Training loss and learning rate", {n: c for n, c in curves.items() if n > 0}),
         training("stage1", "Stage 1: loss and learning rate", {n: c for n, c in curves.items() if n == 0}),
         difficulty(rows, report["tau"]),

@@ -28,10 +28,19 @@ class Axis:
 
 
 def line_chart(
-    lines: Mapping[str, Sequence[Place]], x: Axis, y: Axis, title: str, alone: bool = False
+    lines: Mapping[str, Sequence[Place]],
+    x: Axis,
+    y: Axis,
+    title: str,
+    alone: bool = False,
+    intervals: Sequence[tuple[float, float, float]] = (),
 ) -> str:
-    """The chart; on a logarithmic axis every value must be above 0. `alone`: it is to stand in a file of its own."""
+    """The chart; on a logarithmic axis every value must be above 0. `alone`: it is to stand in a file of its own.
+
+    `intervals`, of the first line: x, low, high.
+    """
     points = [point for drawn in lines.values() for point in drawn]
+    points += [(at, end) for at, *ends in intervals for end in ends]
     across = _Scale.over([at for at, _ in points], x, LEFT, WIDTH - RIGHT)
     up = _Scale.over([height for _, height in points], y, HEIGHT - BOTTOM, TOP)
     parts = [ALONE] if alone else []
@@ -49,6 +58,8 @@ def line_chart(
         parts.append(
             label(WIDTH - RIGHT, TOP + 14 * (number + 1), name, "end", f"line-name line-{number % COLOURS}")
         )
+    for at, low, high in intervals:
+        parts.append(line((across.place(at), up.place(low)), (across.place(at), up.place(high)), "interval"))
     return drawing(WIDTH, HEIGHT, parts, title)
 
 

@@ -1,10 +1,11 @@
 """What a report is made of. In: a client and a run's id. Out: the report, its curves, its failures, its pictures."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from comd.client import Client
+from comd.report.benchmarks import Measured, measured
 from comd.report.figures import Curves
 
 Report = Mapping[str, Any]
@@ -19,6 +20,7 @@ class Material:
     curves: Curves
     failures: Iterable[Mapping[str, Any]]
     read_picture: ReadPicture
+    benchmarks: Sequence[Measured] = ()
 
 
 def gather(client: Client, run_id: str) -> Material:
@@ -28,6 +30,7 @@ def gather(client: Client, run_id: str) -> Material:
         {row.number: _curve(client, run_id, row.number) for row in found.iterations},
         (row.model_dump(mode="json") for row in client.runs.failures(run_id)),
         client.images.get,
+        measured(client, run_id),
     )
 
 

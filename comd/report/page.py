@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from comd.report import story
+from comd.report.benchmarks import page_tables
 from comd.report.charts import accuracy_curve, histogram
 from comd.report.figure import Figure, Panel
 from comd.report.figures import ALL, figures
@@ -30,7 +31,7 @@ def render(given: Material, title: str, subtitle: str, next_commands: Sequence[s
     """The page as text."""
     report = given.report
     iterations = report["iterations"]
-    drawn = {figure.name: figure for figure in figures(report, given.curves)}
+    drawn = {figure.name: figure for figure in figures(report, given.curves, given.benchmarks)}
     accuracy = drawn.pop("heldout_accuracy", None)
     return (
         _templates()
@@ -45,6 +46,7 @@ def render(given: Material, title: str, subtitle: str, next_commands: Sequence[s
             columns=list(story.COLUMNS.values()),
             phases=story.PHASES,
             rows=story.rows(iterations),
+            benchmarks=page_tables(given.benchmarks),
             figures=[_shown(figure) for figure in drawn.values()],
             examples=[_with_picture(example, given.read_picture) for example in report["examples"]],
             failed=story.failures(iterations),
@@ -95,7 +97,7 @@ def _shown(figure: Figure) -> dict[str, Any]:
 def _panel(panel: Panel) -> str:
     if panel.lines:
         lines = {name: smoothed(points, MOST_POINTS) for name, points in panel.lines.items()}
-        return line_chart(lines, Axis(panel.x), Axis(panel.y), panel.title)
+        return line_chart(lines, Axis(panel.x), Axis(panel.y), panel.title, intervals=panel.intervals)
     title = f"{panel.title}: {panel.x}" if panel.title else f"{panel.y} by {panel.x}"
     mark = None if panel.mark is None else panel.mark[0]
     return histogram(panel.bars, panel.slots, mark, title, panel.stacked)

@@ -1,11 +1,11 @@
 """`comd report` on the disk. In: what the coordinator knows of a run. Out: a folder.
 
-report.html; figures/NAME.png, .svg and .csv; tables/*.csv and iterations.tex.
+report.html; figures/NAME.png, .svg and .csv; tables/*.csv, iterations.tex and those of benchmarks.
 """
 
 from pathlib import Path
 
-from comd.report import tables
+from comd.report import benchmarks, tables
 from comd.report.drawing import draw, require_matplotlib
 from comd.report.figures import figures
 from comd.report.material import Material
@@ -30,7 +30,7 @@ def _page(given: Material) -> str:
 
 def _write_figures(folder: Path, given: Material) -> list[Path]:
     files: list[Path] = []
-    for figure in figures(given.report, given.curves):
+    for figure in figures(given.report, given.curves, given.benchmarks):
         numbers = folder / f"{figure.name}.csv"
         tables.write_csv(numbers, figure.columns, figure.rows)
         files += [*draw(figure, folder), numbers]
@@ -47,4 +47,8 @@ def _write_tables(folder: Path, given: Material) -> list[Path]:
         tables.write_csv(folder / f"{name}.csv", columns, rows)
     latex = folder / "iterations.tex"
     latex.write_text(tables.latex_table(given.report), encoding="utf-8")
-    return [*(folder / f"{name}.csv" for name in found), latex]
+    return [
+        *(folder / f"{name}.csv" for name in found),
+        latex,
+        *benchmarks.write_tables(folder, given.benchmarks),
+    ]

@@ -37,10 +37,10 @@ def settled(settings: EvaluationSettings, kind: Kind) -> EvaluationSettings:
     )
 
 
-def of_checkpoint(checkpoint: str) -> JsonObject:
-    """The model's row for a student: its checkpoint is its revision."""
+def of_checkpoint(checkpoint: str, label: str | None = None) -> JsonObject:
+    """The model's row for a student: its checkpoint is its revision, and its name where it has no other."""
     return {
-        "label": checkpoint,
+        "label": label or checkpoint,
         "engine": None,
         "role": None,
         "checkpoint": checkpoint,

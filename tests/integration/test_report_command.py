@@ -10,6 +10,7 @@ import psycopg
 from typer.testing import CliRunner
 
 from comd.cli import app
+from tests.doubles.official import write_scienceqa
 from tests.doubles.town import Town
 from tests.run_reports import HOSTILE
 
@@ -65,6 +66,33 @@ async def test_a_run_is_told_drawn_and_tabled(commanded: Town, tmp_path: Path) -
         sums["calls"] for sums in found["usage"]["by_role"].values()
     )
     assert len(table(tmp_path / "out" / "tables" / "iterations.csv")) == len(found["iterations"])
+
+
+async def test_its_benchmarks_are_told_beside_the_papers(commanded: Town, tmp_path: Path) -> None:
+    path = str(write_scienceqa(commanded.folder / "exam"))
+    await commanded.post("/v1/benchmarks", {"name": "exam", "kind": "scienceqa", "path": path})
+    run_id = await commanded.begin(trainings=1, benchmarks=[{"benchmark": "exam"}])
+    assert (await commanded.wait_for_end(run_id))["status"] == "finished"
+    out = tmp_path / "out"
+    await comd("report", "run", "--out", str(out))
+    scored = {
+        one["iteration"]: one["scores"]["AVG"]
+        for one in (await commanded.get("/v1/evaluations", run=run_id))["data"]
+    }
+    drawn = table(out / "figures" / "benchmarks.csv")
+    assert {int(row["iteration"]): row["score"] for row in drawn} == {
+        number: str(cell["value"]) for number, cell in scored.items()
+    }
+    (tabled,) = [
+        path
+        for path in (out / "tables").iterdir()
+        if path.name.startswith("benchmark-") and path.suffix == ".csv"
+    ]
+    labels = [row[0] for row in csv.reader(tabled.read_text().splitlines())]
+    assert [label for label in labels if "iteration" in label] == ["run, iteration 0", "run, iteration 1"]
+    assert any("CoMD-7B" in label for label in labels)
+    assert r"\toprule" in tabled.with_suffix(".tex").read_text()
+    assert "CoMD-7B</bdi> (the paper)" in (out / "report.html").read_text()
 
 
 async def test_a_run_that_has_not_begun_has_a_report(commanded: Town, tmp_path: Path) -> None:

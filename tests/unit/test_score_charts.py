@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from services.coordinator.dashboard.charts import BOTTOM, TOP
-from services.coordinator.dashboard.score_charts import HEIGHT, Axis, score_curves
+from services.coordinator.dashboard.score_charts import HEIGHT, Axis, score_charts
 
 SETTINGS = {"method": "letter", "with_images": True, "temperature": 0.5, "judge_sees": "image", "seed": 0}
 
@@ -25,7 +25,7 @@ def measured(iteration: int | None, value: float | None, **more: Any) -> dict[st
 
 
 def test_a_curve_has_a_point_an_interval_and_a_link_for_each_iteration() -> None:
-    (curve,) = score_curves([measured(1, 90.0), measured(0, 80.0), measured(2, None), measured(None, 70.0)])
+    (curve,) = score_charts([measured(1, 90.0), measured(0, 80.0), measured(2, None), measured(None, 70.0)])
     chart = curve.chart
     assert chart.title == "exam, by letter, temperature 0.5"
     assert curve.links == (("start", "run-0"), ("1", "run-1"))
@@ -38,7 +38,7 @@ def test_a_curve_has_a_point_an_interval_and_a_link_for_each_iteration() -> None
 
 
 def test_the_papers_lines_stand_at_its_numbers() -> None:
-    (curve,) = score_curves([measured(0, 90.92), measured(1, 91.94)])
+    (curve,) = score_charts([measured(0, 90.92), measured(1, 91.94)])
     teacher, student, *_, points = curve.chart.lines
     assert ["paper" in line.style for line in curve.chart.lines[:3]] == [True, True, False]
     for line, (_, y) in zip((teacher, student), points.points, strict=True):
@@ -57,7 +57,7 @@ def test_ways_of_measuring_are_curves_of_their_own_and_the_newest_counts() -> No
         measured(1, 60.0, id="again", created_at=1),
         measured(1, 70.0, settings=likely),
     ]
-    letter, likelihood = score_curves(rows)
+    letter, likelihood = score_charts(rows)
     assert letter.links == (("1", "again"),)
     assert likelihood.chart.title == "exam, by likelihood, seed 7"
 

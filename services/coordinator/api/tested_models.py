@@ -22,7 +22,7 @@ async def tested_model(
     if asked.run is not None:
         async with desk.engine.connect() as c:
             run, number, checkpoint = await _student_of(c, asked.run, asked.iteration)
-        return {**of_checkpoint(checkpoint), "label": f"{run['name']}, iteration {number}"}, run["id"], number
+        return of_checkpoint(checkpoint, f"{run['name']}, iteration {number}"), run["id"], number
     if asked.checkpoint is not None:
         await _check_checkpoint(desk, asked.checkpoint)
         return of_checkpoint(asked.checkpoint), None, None

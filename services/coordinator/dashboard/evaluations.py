@@ -7,10 +7,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.coordinator.api.evaluations import difference_view, evaluation_or_404
 from services.coordinator.api.frame import Desk
-from services.coordinator.benchmarks.items import COLUMNS, JUDGED, Kind
+from services.coordinator.benchmarks.items import COLUMNS
 from services.coordinator.dashboard.pages import Pages
 from services.coordinator.dashboard.run_list import NO_PROGRESS
 from services.coordinator.repositories import benchmarks, evaluations
+from services.coordinator.score_curves import how
 from services.coordinator.score_tables import score_table
 from shared.errors import BadRequest
 from shared.types import JsonObject
@@ -69,19 +70,6 @@ def shown(row: JsonObject) -> JsonObject:
         "progress": {**NO_PROGRESS, **(row["progress"] if goes_on else {})},
         "how": how(row["kind"], row["settings"]),
     }
-
-
-def how(kind: Kind, settings: JsonObject) -> str:
-    """What of the settings is worth a word beside the model's name."""
-    judged = f"judged by the {'picture' if settings['judge_sees'] == 'image' else 'captions and boxes'}"
-    said = [judged if kind == JUDGED else f"by {settings['method']}"]
-    if not settings["with_images"]:
-        said.append("without pictures")
-    if settings["method"] != "likelihood":
-        said.append(f"temperature {settings['temperature']:g}")
-    if settings["seed"]:
-        said.append(f"seed {settings['seed']}")
-    return ", ".join(said)
 
 
 async def _to_the_first(c: AsyncConnection, rows: list[JsonObject]) -> list[tuple[JsonObject, JsonObject]]:

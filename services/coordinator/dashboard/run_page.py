@@ -15,7 +15,7 @@ from services.coordinator.dashboard.findings import Findings
 from services.coordinator.dashboard.loop_picture import loop
 from services.coordinator.dashboard.pages import HEADERS, Pages
 from services.coordinator.dashboard.run_list import seen
-from services.coordinator.dashboard.score_charts import score_curves
+from services.coordinator.dashboard.score_charts import score_charts
 from services.coordinator.events import ENDS, follow
 from services.coordinator.merge import picture_of
 from services.coordinator.repositories import (
@@ -99,7 +99,7 @@ def _add_parts(routes: APIRouter, pages: Pages, desk: Desk) -> None:
             request,
             run=run,
             tau=tau,
-            scores=score_curves(measured),
+            scores=score_charts(measured),
             curves=[*run_charts.curves(rows), *run_charts.outcomes(sums, rows, rejected)],
             distributions=[
                 chart for number in sums for chart in run_charts.distributions(number, sums[number], tau)

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.coordinator.benchmarks.items import COLUMNS, Kind
-from services.coordinator.benchmarks.paper import STUDENT, TEACHER, paper_rows
+from services.coordinator.benchmarks.paper import STUDENT, TEACHER
 from services.coordinator.dashboard.charts import BOTTOM, LEFT, RIGHT, TOP, Chart, Label, Line
-from services.coordinator.dashboard.evaluations import how
+from services.coordinator.score_curves import ScoreCurve, score_curves
 from shared.types import JsonObject
 
 WIDTH, HEIGHT = 460.0, 210.0
@@ -15,43 +14,31 @@ PAPER = ((TEACHER, "paper series-2"), (STUDENT, "paper series-3"))
 
 
 @dataclass(frozen=True)
-class ScoreCurve:
+class ScoreChart:
     """One benchmark measured in one way; `links` are the evaluations with the iteration that each is of."""
 
     chart: Chart
     links: tuple[tuple[str, str], ...]
 
 
-def score_curves(rows: Sequence[JsonObject]) -> list[ScoreCurve]:
-    """A curve for each benchmark and way of asking; of an iteration that was measured twice the newer counts."""
-    ways: dict[tuple[str, str, str], dict[int, JsonObject]] = {}
-    for row in rows:
-        overall = (row["scores"] or {}).get(COLUMNS[row["kind"]][-1])
-        if row["iteration"] is not None and overall and overall["value"] is not None:
-            way = (row["benchmark"], row["kind"], how(row["kind"], row["settings"]))
-            known = ways.setdefault(way, {}).get(row["iteration"])
-            if known is None or known["created_at"] < row["created_at"]:
-                ways[way][row["iteration"]] = row
-    return [_curve(f"{name}, {said}", of) for (name, _, said), of in sorted(ways.items())]
+def score_charts(rows: Sequence[JsonObject]) -> list[ScoreChart]:
+    """A chart for each benchmark and way of asking."""
+    return [_chart(curve) for curve in score_curves(rows)]
 
 
-def _curve(title: str, by_iteration: dict[int, JsonObject]) -> ScoreCurve:
-    rows = [row for _, row in sorted(by_iteration.items())]
-    kind: Kind = rows[0]["kind"]
-    overall = COLUMNS[kind][-1]
-    cells = [row["scores"][overall] for row in rows]
-    labels = ["start" if row["iteration"] == 0 else str(row["iteration"]) for row in rows]
-    paper = _paper(kind)
+def _chart(curve: ScoreCurve) -> ScoreChart:
+    cells, paper = curve.cells, curve.paper
+    labels = ["start" if row["iteration"] == 0 else str(row["iteration"]) for row in curve.rows]
     axis = Axis.around([*(cell[end] for cell in cells for end in ("low", "high", "value")), *paper.values()])
-    slot = (WIDTH - LEFT - RIGHT) / len(rows)
-    places = [LEFT + (at + 0.5) * slot for at in range(len(rows))]
+    slot = (WIDTH - LEFT - RIGHT) / len(cells)
+    places = [LEFT + (at + 0.5) * slot for at in range(len(cells))]
     tips = tuple(f"{label}: {_told(cell)}" for label, cell in zip(labels, cells, strict=True))
     points = tuple((x, axis.place(cell["value"])) for x, cell in zip(places, cells, strict=True))
     said_of_paper = [f"{name} (paper): {value:.2f}" for name, value in paper.items()]
-    return ScoreCurve(
+    return ScoreChart(
         Chart(
-            title,
-            f"{overall}, per cent. {'; '.join([*tips, *said_of_paper])}",
+            curve.title,
+            f"{curve.column}, per cent. {'; '.join([*tips, *said_of_paper])}",
             WIDTH,
             HEIGHT,
             rules=[axis.place(tick) for tick in axis.ticks],
@@ -65,11 +52,11 @@ def _curve(title: str, by_iteration: dict[int, JsonObject]) -> ScoreCurve:
                 *(Label(x, HEIGHT - 8, label, "middle") for x, label in zip(places, labels, strict=True)),
             ],
             legend={
-                "series-0": overall,
+                "series-0": curve.column,
                 **{style.split()[-1]: f"{name}, the paper" for name, style in PAPER},
             },
         ),
-        tuple((label, row["id"]) for label, row in zip(labels, rows, strict=True)),
+        tuple((label, row["id"]) for label, row in zip(labels, curve.rows, strict=True)),
     )
 
 
@@ -92,12 +79,6 @@ class Axis:
     def place(self, value: float) -> float:
         share = (value - self.low) / (self.high - self.low)
         return HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
-
-
-def _paper(kind: Kind) -> dict[str, float]:
-    """The paper's teacher and student over all questions."""
-    found = {row.label: row.cells[-1] for row in paper_rows(kind)}
-    return {name: cell.value for name, _ in PAPER if (cell := found[name]) and cell.value is not None}
 
 
 def _paper_lines(paper: dict[str, float], axis: Axis) -> list[Line]:

@@ -67,15 +67,15 @@ async def _begin(
         raise RunFailed(f"there is no benchmark {one.benchmark!r}; register it, then resume the run")
     settings = settled(one.settings, benchmark["kind"])
     number = iteration["number"]
+    name = f"{drive.run['name']}, iteration {number}"
     evaluation = {
-        "model": of_checkpoint(checkpoint),
+        "model": of_checkpoint(checkpoint, name),
         "settings": settings.model_dump(),
         "judge": await judge_of(drive.office.services, benchmark["kind"], settings),
         "of_run": drive.run_id,
         "of_iteration": number,
         "automatic": True,
     }
-    name = f"{drive.run['name']}, iteration {number}"
     async with drive.office.leader.transaction() as c:
         if await runs.hold(c, drive.run_id) == "running":
             await begin(c, evaluation_id, name, one.benchmark, evaluation, runs.SYSTEM)
