@@ -73,6 +73,7 @@ def _panel(curve: ScoreCurve) -> Panel:
         intervals=[(x, cell["low"], cell["high"]) for x, cell in zip(at, curve.cells, strict=True)],
         main=name,
         at=at,
+        from_zero=False,
     )
 
 

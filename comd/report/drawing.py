@@ -83,7 +83,7 @@ def _draw_panel(panel: Panel, axes: Any) -> None:
     else:
         _draw_bars(panel, axes)
     axes.set(xlabel=panel.x, ylabel=panel.y, title=panel.title)
-    axes.set_ylim(bottom=0, top=panel.top)
+    axes.set_ylim(bottom=0 if panel.from_zero else None, top=panel.top)
     names = panel.lines or panel.bars
     if 1 < len(names) <= MOST_NAMES:
         axes.legend(loc="best" if panel.lines else "upper center", ncols=2 if len(names) > 3 else 1)

@@ -22,6 +22,7 @@ class Panel:
     intervals: Sequence[tuple[float, float, float]] = ()  # of the main line: x, low, high
     at: Sequence[float] = ()  # ticks of x, where the drawing is not to choose them
     top: float | None = None  # of y
+    from_zero: bool = True  # y begins there; else where the values do
     slots: Sequence[str] = ()
     bars: Mapping[str, Sequence[float]] = field(default_factory=dict)
     stacked: bool = False

@@ -23,8 +23,12 @@ ALONE = (
 
 @dataclass(frozen=True)
 class Axis:
+    """`ticks` where the chart is not to choose them."""
+
     name: str
     log: bool = False
+    from_zero: bool = True
+    ticks: Sequence[float] = ()
 
 
 def line_chart(
@@ -48,15 +52,20 @@ def line_chart(
         at = up.place(value)
         parts.append(line((LEFT, at), (WIDTH - RIGHT, at), "grid"))
         parts.append(label(LEFT - 8, at + 4, short(value), "end"))
-    parts += [label(across.place(value), HEIGHT - 26, short(value), "middle") for value in across.ticks()]
+    parts += [
+        label(across.place(value), HEIGHT - 26, short(value), "middle") for value in x.ticks or across.ticks()
+    ]
     parts += [label((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, x.name, "middle"), label(4, 14, y.name, "start")]
     parts.append(label((LEFT + WIDTH - RIGHT) / 2, 14, title, "middle", "chart-title"))
+    names_at = (
+        TOP + 14 if y.from_zero else HEIGHT - BOTTOM - 14 * len(lines)
+    )  # where lines of that kind are not
     for number, (name, drawn) in enumerate(lines.items()):
         parts.append(
             polyline([(across.place(a), up.place(b)) for a, b in drawn], f"line line-{number % COLOURS}")
         )
         parts.append(
-            label(WIDTH - RIGHT, TOP + 14 * (number + 1), name, "end", f"line-name line-{number % COLOURS}")
+            label(WIDTH - RIGHT, names_at + 14 * number, name, "end", f"line-name line-{number % COLOURS}")
         )
     for at, low, high in intervals:
         parts.append(line((across.place(at), up.place(low)), (across.place(at), up.place(high)), "interval"))
@@ -87,8 +96,9 @@ class _Scale:
         if axis.log:
             first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
             return cls(True, first, max(last, first + 1), start, end)
-        step = _step(high - min(low, 0.0))
-        return cls(False, math.floor(min(low, 0.0) / step) * step, math.ceil(high / step) * step, start, end)
+        low = min(low, 0.0) if axis.from_zero else low
+        step = _step(high - low)
+        return cls(False, math.floor(low / step) * step, math.ceil(high / step) * step, start, end)
 
     def place(self, value: float) -> float:
         along = math.log10(value) if self.log else value
@@ -98,7 +108,8 @@ class _Scale:
         if self.log:
             return [10.0**power for power in range(int(self.first), int(self.last) + 1)]
         step = _step(self.last - self.first)
-        return [self.first + step * number for number in range(round((self.last - self.first) / step) + 1)]
+        first = math.ceil(self.first / step) * step
+        return [first + step * number for number in range(math.floor((self.last - first) / step + 1e-9) + 1)]
 
 
 def _step(span: float) -> float:

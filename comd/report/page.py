@@ -97,7 +97,13 @@ def _shown(figure: Figure) -> dict[str, Any]:
 def _panel(panel: Panel) -> str:
     if panel.lines:
         lines = {name: smoothed(points, MOST_POINTS) for name, points in panel.lines.items()}
-        return line_chart(lines, Axis(panel.x), Axis(panel.y), panel.title, intervals=panel.intervals)
+        return line_chart(
+            lines,
+            Axis(panel.x, ticks=panel.at),
+            Axis(panel.y, from_zero=panel.from_zero),
+            panel.title,
+            intervals=panel.intervals,
+        )
     title = f"{panel.title}: {panel.x}" if panel.title else f"{panel.y} by {panel.x}"
     mark = None if panel.mark is None else panel.mark[0]
     return histogram(panel.bars, panel.slots, mark, title, panel.stacked)
@@ -117,6 +123,8 @@ def _flat(settings: Mapping[str, Any], section: str = "") -> list[tuple[str, str
     for name, value in settings.items():
         if isinstance(value, Mapping):
             lines += _flat(value, f"{section}{name}.")
+        elif isinstance(value, list) and any(isinstance(one, Mapping) for one in value):
+            lines += _flat({str(number): one for number, one in enumerate(value, 1)}, f"{section}{name}.")
         elif value is not None:
             lines.append((f"{section}{name}", str(value)))
     return lines

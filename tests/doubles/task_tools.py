@@ -30,7 +30,7 @@ class Services:
         )
 
     async def chat(
-        self, role: str, model: str, image: str, text: str, sampling: Any, seed: int, *_: Any
+        self, role: str, model: str, image: str, text: str, sampling: Any, seed: int, *_: Any, **__: Any
     ) -> Answer:
         self.asked.append({"role": role, "model": model, "text": text, "seed": seed, **sampling})
         assert self._chat is not None

@@ -106,7 +106,9 @@ async def test_metrics_are_sent_once_as_they_come_and_the_end_last(engine: Async
         (1, "selection/difficult", 3.0),
     ]
     statuses = [one["status"] for one in tracker.sent]
-    assert set(statuses[:-1]) == {"running"}  # a look in the middle of the end sends the metrics before the status
+    assert set(statuses[:-1]) == {
+        "running"
+    }  # a look in the middle of the end sends the metrics before the status
     assert statuses[-1] == "finished"
     assert len({one["number"] for one in tracker.sent}) == len(statuses)
     assert tracker.sent[0]["parameters"]["run/id"] == RUN

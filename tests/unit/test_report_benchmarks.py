@@ -75,16 +75,28 @@ def test_it_is_drawn_for_print_and_for_the_page(tmp_path: Path) -> None:
     assert "Benchmarks by iteration" not in plain
 
 
+def test_each_benchmark_of_the_settings_has_lines_of_its_own() -> None:
+    found = report(START)
+    found["run"]["config"]["benchmarks"] = [{"benchmark": "exam", "seed": 7}, {"benchmark": "other"}]
+    page = render(Material(found, {}, (), picture), "Title", "Subtitle")
+    for name, value in (("1.benchmark", "exam"), ("1.seed", "7"), ("2.benchmark", "other")):
+        assert f"<td>benchmarks.{name}</td><td><bdi>{value}</bdi></td>" in page
+
+
 def test_an_intervals_ends_stand_where_their_numbers_are() -> None:
     found = measured(evaluation(0, 50.0))
     page = render(Material(report(), {}, (), picture, found), "Title", "Subtitle")
     svg = page[page.index("<svg") : page.index("</svg>") + 6]
     (interval,) = [one for one in ElementTree.fromstring(svg).iter() if one.get("class") == "interval"]
-    heights = {one.text: float(one.get("y", 0)) - 4 for one in ElementTree.fromstring(svg).iter() if one.text}
-    per_cent = (heights["20"] - heights["100"]) / 80
-    low, high = float(interval.get("y1", 0)), float(interval.get("y2", 0))
-    assert round(20 + (heights["20"] - low) / per_cent, 1) == 48.0
-    assert round(20 + (heights["20"] - high) / per_cent, 1) == 53.0
+    heights = {
+        float(one.text or 0): float(one.get("y", 0)) - 4
+        for one in ElementTree.fromstring(svg).iter()
+        if one.get("text-anchor") == "end" and (one.text or "").isdigit()
+    }
+    low, high = min(heights), max(heights)
+    per_cent = (heights[low] - heights[high]) / (high - low)
+    ends = [low + (heights[low] - float(interval.get(name, 0))) / per_cent for name in ("y1", "y2")]
+    assert [round(end, 1) for end in ends] == [48.0, 53.0]
 
 
 def test_names_that_are_alike_have_files_of_their_own(tmp_path: Path) -> None:

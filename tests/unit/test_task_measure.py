@@ -8,7 +8,7 @@ import pytest
 
 from services.coordinator.evaluation_settings import EvaluationSettings
 from services.coordinator.measured import Measured, measured_of
-from services.coordinator.outgoing import ItemFailed
+from services.coordinator.outgoing import ItemFailed, Waiting
 from services.coordinator.tasks.measure import measure, request
 from services.coordinator.tasks.work import Tools, Work
 from shared.types import JsonObject, RoleIdentity, Sampling
@@ -51,7 +51,11 @@ class Asked:
             role="teacher", prompt_version="p", model="m", revision=self.revision, sampling=Sampling()
         )
 
-    async def complete(self, role: str, model: str, body: JsonObject, *_: Any, **__: Any) -> Any:
+    async def complete(
+        self, role: str, model: str, body: JsonObject, *_: Any, believed: str | None = None, **__: Any
+    ) -> Any:
+        if believed is not None and believed != self.revision:
+            raise Waiting(f"{self.revision} answers in the place of {believed}", cause="down")
         self.bodies.append(body)
         if isinstance(self.says, ItemFailed):
             raise self.says
@@ -110,7 +114,7 @@ async def test_nobody_answers_in_the_place_of_the_model_that_is_measured() -> No
     for _ in range(TURNS):
         await asyncio.sleep(0)
     measuring.cancel()
-    assert "the evaluation is of r, but another answers" in (one.note or "")
+    assert "another answers in the place of r" in (one.note or "")
     assert (asked.bodies, kept.rows) == ([], {})
 
 
