@@ -13,7 +13,7 @@ from typing import Any
 from comd.client import Client
 from comd.report.figure import Cell, Figure, Panel
 from comd.report.wording import label
-from services.coordinator.api.evaluation_shapes import ScoreCell, ScoreTable
+from services.coordinator.api.evaluation_shapes import MOST_BESIDE, ScoreCell, ScoreTable
 from services.coordinator.score_curves import ScoreCurve, score_curves
 
 
@@ -34,7 +34,7 @@ def measured(client: Client, run_id: str) -> list[Measured]:
 
 
 def _measured(client: Client, curve: ScoreCurve) -> Measured:
-    first, *beside = [row["id"] for row in curve.rows]
+    first, *beside = [row["id"] for row in curve.rows[-1 - MOST_BESIDE :]]
     ask = client.evaluations
     return Measured(
         curve,

@@ -57,9 +57,8 @@ def line_chart(
     ]
     parts += [label((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, x.name, "middle"), label(4, 14, y.name, "start")]
     parts.append(label((LEFT + WIDTH - RIGHT) / 2, 14, title, "middle", "chart-title"))
-    names_at = (
-        TOP + 14 if y.from_zero else HEIGHT - BOTTOM - 14 * len(lines)
-    )  # where lines of that kind are not
+    # where lines of that kind seldom are: losses fall, scores rise
+    names_at = TOP + 14 if y.from_zero else HEIGHT - BOTTOM - 14 * len(lines)
     for number, (name, drawn) in enumerate(lines.items()):
         parts.append(
             polyline([(across.place(a), up.place(b)) for a, b in drawn], f"line line-{number % COLOURS}")

@@ -198,6 +198,29 @@ async def test_a_run_measures_its_student_after_each_training(place: Town) -> No
     assert place.trainer.owner is None
 
 
+async def test_a_branch_shows_what_was_measured_before_it(place: Town) -> None:
+    await register(place, "scienceqa")
+    run_id = await place.begin(trainings=3, benchmarks=[{"benchmark": "scienceqa"}])
+    await place.wait_for_end(run_id)
+
+    async def branched(parent: str, iteration: int) -> str:
+        asked = {"iteration": iteration, "name": "other", "config": {}}
+        return str((await place.post(f"/v1/runs/{parent}/branch", asked))["id"])
+
+    async def shown(run: str) -> list[tuple[str, int]]:
+        found = (await place.get("/v1/evaluations", run=run, benchmark="scienceqa"))["data"]
+        return sorted((one["run"], one["iteration"]) for one in found)
+
+    child = await branched(run_id, 2)
+    grandchild = await branched(child, 1)
+    assert await shown(child) == [(run_id, number) for number in (0, 1, 2)]
+    assert await shown(grandchild) == [(run_id, number) for number in (0, 1)]
+    await place.post(f"/v1/runs/{grandchild}/iterations", {"count": 1})
+    assert (await place.wait_for_end(grandchild))["iteration"] == 2
+    assert await shown(grandchild) == sorted([(run_id, 0), (run_id, 1), (grandchild, 2)])
+    assert await shown(run_id) == [(run_id, number) for number in range(4)]
+
+
 async def test_pausing_the_run_pauses_its_evaluation_and_nothing_is_asked_twice(place: Town) -> None:
     await register(place, "seed-bench")
     await place.set_faults({"role": "student", "kind": "slow", "seconds": 0.4})

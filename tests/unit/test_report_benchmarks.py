@@ -1,7 +1,9 @@
 """A run's benchmarks in its report: the curve's numbers, the page's tables, the files."""
 
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from comd.report import benchmarks
@@ -9,7 +11,7 @@ from comd.report.benchmarks import Measured
 from comd.report.drawing import draw
 from comd.report.material import Material
 from comd.report.page import render
-from services.coordinator.api.evaluation_shapes import ScoreTable
+from services.coordinator.api.evaluation_shapes import MOST_BESIDE, ScoreTable
 from services.coordinator.score_curves import score_curves
 from tests.run_reports import HOSTILE, START, picture, report
 
@@ -97,6 +99,36 @@ def test_an_intervals_ends_stand_where_their_numbers_are() -> None:
     per_cent = (heights[low] - heights[high]) / (high - low)
     ends = [low + (heights[low] - float(interval.get(name, 0))) / per_cent for name in ("y1", "y2")]
     assert [round(end, 1) for end in ends] == [48.0, 53.0]
+
+
+class Many:
+    """A coordinator's evaluations of a run that was measured very often."""
+
+    def __init__(self, num: int):
+        self.num = num
+        self.asked: list[tuple[str, ...]] = []
+
+    def list(self, run: str) -> list[Any]:
+        rows = [evaluation(number, 50.0) for number in range(self.num)]
+        return [SimpleNamespace(model_dump=lambda mode, row=row: row) for row in rows]
+
+    def table(self, first: str, beside: Sequence[str]) -> ScoreTable:
+        self.asked.append((first, *beside))
+        return ScoreTable(title="exam", unit="%", columns=[], rows=[])
+
+    def table_text(self, first: str, beside: Sequence[str], form: str) -> str:
+        self.asked.append((first, *beside))
+        return form
+
+
+def test_of_more_iterations_than_a_table_holds_it_has_the_last() -> None:
+    many = Many(MOST_BESIDE + 3)
+    client: Any = SimpleNamespace(evaluations=many)
+    (found,) = benchmarks.measured(client, "run")
+    assert (len(found.curve.rows), found.csv, found.latex) == (MOST_BESIDE + 3, "csv", "latex")
+    assert {(asked[0], asked[-1], len(asked)) for asked in many.asked} == {
+        ("run-2", f"run-{MOST_BESIDE + 2}", MOST_BESIDE + 1)
+    }
 
 
 def test_names_that_are_alike_have_files_of_their_own(tmp_path: Path) -> None:

@@ -29,7 +29,10 @@ class AsyncEvaluations:
         self._link = link
 
     async def list(self, run: str | None = None, benchmark: str | None = None) -> list[EvaluationSummary]:
-        """All evaluations, the newest first; of one run's students, or on one benchmark, where that is given."""
+        """All evaluations, the newest first; of one run's students, or on one benchmark, where that is given.
+
+        A branch's students include those of its parent up to where it was branched off.
+        """
         found = await self._link.get(EvaluationList, at("evaluations"), **given(run=run, benchmark=benchmark))
         return found.data
 

@@ -30,7 +30,10 @@ class Evaluations:
         self._link = link
 
     def list(self, run: str | None = None, benchmark: str | None = None) -> list[EvaluationSummary]:
-        """All evaluations, the newest first; of one run's students, or on one benchmark, where that is given."""
+        """All evaluations, the newest first; of one run's students, or on one benchmark, where that is given.
+
+        A branch's students include those of its parent up to where it was branched off.
+        """
         found = self._link.get(EvaluationList, at("evaluations"), **given(run=run, benchmark=benchmark))
         return found.data
 

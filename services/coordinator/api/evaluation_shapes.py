@@ -9,6 +9,8 @@ from services.coordinator.evaluation_settings import EvaluationSettings
 from services.coordinator.states import RunStatus
 from shared.types import EngineSpec
 
+MOST_BESIDE = 100  # evaluations in one table, beside the first
+
 Outcome = Literal["right", "wrong", "unreadable", "judged", "failed", "open"]
 
 

@@ -145,7 +145,7 @@ def _add_tables(routes: APIRouter, desk: Desk) -> None:
     @routes.get("/{evaluation_id}/table", response_model=shapes.ScoreTable)
     async def table(
         evaluation_id: str,
-        beside: Annotated[list[str], Query(max_length=20)] = [],  # noqa: B006
+        beside: Annotated[list[str], Query(max_length=shapes.MOST_BESIDE)] = [],  # noqa: B006
         format: Format = "json",
     ) -> Response:
         """The scores with their intervals, those of other evaluations `beside`, and the paper's rows."""

@@ -41,6 +41,16 @@ ITEMS = f"""
     ) f ON s.run_id IS NULL
     WHERE r.id = :run_id
 """
+# a branch's students up to its iteration are those of the run that it was branched from
+LINE = """
+    WITH RECURSIVE line AS (
+        SELECT id, parent_run, branched_from, CAST(NULL AS bigint) AS last FROM runs WHERE id = :run
+        UNION ALL
+        SELECT p.id, p.parent_run, p.branched_from, CAST(least(l.last, l.branched_from) AS bigint)
+        FROM line l JOIN runs p ON p.id = l.parent_run
+    )
+"""
+IN_LINE = "EXISTS (SELECT FROM line WHERE line.id = e.of_run AND (line.last IS NULL OR e.of_iteration <= line.last))"
 ROWS_AT_ONCE = 1000
 
 
@@ -67,13 +77,19 @@ async def get(c: AsyncConnection, run_id: str) -> JsonObject | None:
 async def everything(
     c: AsyncConnection, run: str | None = None, benchmark: str | None = None
 ) -> list[JsonObject]:
-    """The newest first; of one run's students, or on one benchmark, where that is asked for."""
-    wanted = {"e.of_run": run, "r.dataset": benchmark}
-    given = {name: value for name, value in wanted.items() if value is not None}
-    where = " AND ".join(f"{name} = :{name.partition('.')[2]}" for name in given) or "true"
-    values = {name.partition(".")[2]: value for name, value in given.items()}
+    """The newest first; of one run's students, or on one benchmark, where that is asked for.
+
+    A branch's students include those of its parent up to where it was branched off.
+    """
+    wanted = {IN_LINE: ("run", run), "r.dataset = :benchmark": ("benchmark", benchmark)}
+    given = {where: told for where, told in wanted.items() if told[1] is not None}
     return await fetch(
-        c, f"SELECT {COLUMNS} {SOURCE} WHERE {where} ORDER BY r.created_at DESC, r.id", **values
+        c,
+        f"""
+        {LINE if run is not None else ""} SELECT {COLUMNS} {SOURCE} WHERE {" AND ".join(given) or "true"}
+        ORDER BY r.created_at DESC, r.id
+        """,
+        **dict(given.values()),
     )
 
 
