@@ -33,12 +33,13 @@ SECRETS = {name: value[:16] for name, value in {**PLANTED, "password": PASSWORD}
 class Ear:
     """Remembers whatever anybody said."""
 
-    def __init__(self) -> None:
+    def __init__(self, http: httpx.Client) -> None:
+        self._http = http
         self.heard: list[str] = []
 
     def ask(self, method: str, url: str, key: str = PLANTED["COMD_API_KEY"], **more: Any) -> httpx.Response:
         headers = {"authorization": f"Bearer {key}", **more.pop("headers", {})}
-        reply = httpx.request(method, url, headers=headers, timeout=60, trust_env=False, **more)
+        reply = self._http.request(method, url, headers=headers, **more)
         self.heard.append(f"{method} {reply.status_code} {dict(reply.headers)} {reply.text}")
         return reply
 
@@ -68,12 +69,13 @@ def test_no_key_shows_anywhere(lab: Lab, door: Door, postgres_url: str, redis_ur
     deployment.http.headers["authorization"] = f"Bearer {PLANTED['COMD_API_KEY']}"
     deployment.start_coordinator()
     deployment.start_worker()
-    ear = Ear()
-    with serving(door) as url:
+    alone = httpx.Limits(max_keepalive_connections=0)  # no request meets a connection that is just closed
+    with serving(door) as url, httpx.Client(limits=alone, timeout=60, trust_env=False) as http:
+        ear = Ear(http)
         drive_run(ear, deployment, door, url)
         for role in ROLES:
             drive_role(ear, lab.url(role), url)
-    drive_settings(ear)
+        drive_settings(ear)
     found = [*ear.heard, *logs(lab), *stored(postgres_url), *queued(redis_url)]
     assert len(ear.heard) > 50
     showing = {(name, text[:600]) for text in found for name, secret in SECRETS.items() if secret in text}
