@@ -23,7 +23,7 @@ class TestTaker:
     logprob: Callable[[str, str], float] | None = None
     root: str = "first"
     delay_s: float = 0.0
-    holds: bool = False  # no question is answered while it does
+    holds: str | None = None  # questions with these words are not answered as long as it is set
     refuses: str | None = None  # questions with these words
     asked: list[JsonObject] = field(default_factory=list)
 
@@ -64,9 +64,10 @@ def create_app(taker: TestTaker) -> FastAPI:
         body = await request.json()
         taker.asked.append(body)
         await asyncio.sleep(taker.delay_s)
-        while taker.holds and body.get("max_tokens") != 1:  # a probe is answered
+        question, _ = _texts(body["messages"])
+        while taker.holds is not None and taker.holds in question:
             await asyncio.sleep(0.02)
-        if taker.refuses is not None and taker.refuses in _texts(body["messages"])[0]:
+        if taker.refuses is not None and taker.refuses in question:
             error = {
                 "message": "the prompt is not allowed",
                 "type": "invalid_request_error",
