@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from shared.engine import Notice, models
 from shared.engine.pool import PooledClient
-from shared.errors import EngineReplyError, EngineUnavailable, NotFound
+from shared.errors import BadRequest, ComdError, EngineUnavailable, NotFound, RoleBusy
 from shared.identity import engine_revision
 from shared.types import EngineSpec
 
@@ -49,7 +49,9 @@ class Revisions:
             await self.confirm(spec, believed)  # before it costs anything
         try:
             answered = await call(lambda: self._doubt(spec))
-        except (EngineUnavailable, EngineReplyError):
+        except (BadRequest, RoleBusy):  # the engine is there and refused this request, or was not asked
+            raise
+        except ComdError:
             self._doubt(spec)
             raise
         if believed is not None:

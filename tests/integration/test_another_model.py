@@ -101,6 +101,15 @@ def test_the_same_model_that_comes_back_is_welcome(role: Role, door: Door) -> No
 
 
 @pytest.mark.parametrize("role", ["teacher"], indirect=True)
+def test_who_answered_to_another_key_may_be_another(role: Role, door: Door) -> None:
+    first = role.who()
+    door.key = "of-another-server"
+    assert role.asked_as_of(first).json()["error"]["code"] == "bad_configuration"
+    door.key, door.root = None, "weights-2"
+    assert role.who().endswith("|weights-2")
+
+
+@pytest.mark.parametrize("role", ["teacher"], indirect=True)
 def test_who_is_known_to_be_another_is_not_asked_at_all(role: Role, door: Door) -> None:
     assert role.asked_as_of("http://elsewhere|scripted|weights-0").status_code == 503
     assert not door.said
